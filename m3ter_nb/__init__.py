@@ -1,0 +1,1 @@
+"""m3ter_nb: log in to m3ter from a notebook."""

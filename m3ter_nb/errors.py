@@ -1,0 +1,194 @@
+"""Every error that m3ter_nb raises, grouped by what the user does next.
+
+::
+
+    M3terError
+    ├── InvalidArgument            mend the call (nothing was sent)
+    │   ├── UnsafeDestination      a host that must not see the token
+    │   └── ConfirmationNeeded     a write to PRODUCTION that nobody confirmed
+    ├── MissingExtra               install the extra it names
+    ├── CredentialsError           mend the key id, the secret or where they come from
+    │   ├── CredentialsMissing     nothing to log in with, or only half of it
+    │   ├── CredentialsConflict    two sources contradict each other
+    │   ├── LoginRefused           m3ter does not accept this key id and secret
+    │   └── OrganizationMismatch   the token belongs to another organization
+    ├── NotLoggedIn                run %m3ter_login
+    │   └── TokenExpired           the token ended and cannot be renewed
+    ├── ConnectionFailed           check the network and the host, then run the cell again
+    │   ├── ConnectionTimeout      no answer in time
+    │   └── UnexpectedAnswer       something answered, but not as m3ter does
+    └── ApiError                   m3ter refused the request; its own message is in the text
+        ├── BadRequest             400, 413, 422: mend the request
+        ├── Forbidden              401, 403: permission, organization, size or firewall
+        ├── NotFound               404: no such id or path
+        ├── VersionConflict        the entity changed since it was read
+        ├── RateLimited            429: come back later
+        └── ServerError            5xx: not your fault; try again later
+
+A message says what happened, the likely cause, and the next step, and never holds a secret or a token.
+In a notebook each error is a single line, and still a real error that fails the cell: IPython calls
+``_render_traceback_`` where an exception has it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = [
+    "ApiError",
+    "BadRequest",
+    "ConfirmationNeeded",
+    "ConnectionFailed",
+    "ConnectionTimeout",
+    "CredentialsConflict",
+    "CredentialsError",
+    "CredentialsMissing",
+    "Forbidden",
+    "InvalidArgument",
+    "LoginRefused",
+    "M3terError",
+    "MissingExtra",
+    "NotFound",
+    "NotLoggedIn",
+    "OrganizationMismatch",
+    "RateLimited",
+    "ServerError",
+    "TokenExpired",
+    "UnexpectedAnswer",
+    "UnsafeDestination",
+    "VersionConflict",
+]
+
+
+class M3terError(Exception):
+    """Root of all errors of this package; ``except M3terError`` catches every one."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Show one line instead of a traceback (IPython's protocol for tidy errors)."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class InvalidArgument(M3terError, ValueError):
+    """The call itself is wrong; nothing was sent."""
+
+
+class UnsafeDestination(InvalidArgument):
+    """The token or the secret would have gone to a host, or over a scheme, that must not see it."""
+
+
+class ConfirmationNeeded(InvalidArgument):
+    """A write to a PRODUCTION organization that nobody confirmed."""
+
+
+class MissingExtra(M3terError, ImportError):
+    """An optional dependency is not installed; the message names the command that installs it."""
+
+
+class CredentialsError(M3terError):
+    """The key id and the secret are missing, contradictory or refused."""
+
+
+class CredentialsMissing(CredentialsError):
+    """There is nothing to log in with, or only half of it."""
+
+
+class CredentialsConflict(CredentialsError):
+    """Two sources, or two variables of one source, contradict each other."""
+
+
+class LoginRefused(CredentialsError):
+    """m3ter answered the token request with a refusal.
+
+    Attributes:
+        status: the HTTP status of the refusal.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class OrganizationMismatch(CredentialsError):
+    """The token was issued for another organization than the one asked for."""
+
+
+class NotLoggedIn(M3terError):
+    """No token yet."""
+
+
+class TokenExpired(NotLoggedIn):
+    """The token has ended and nothing is left to renew it with."""
+
+
+class ConnectionFailed(M3terError):
+    """The host could not be reached, or the connection broke."""
+
+
+class ConnectionTimeout(ConnectionFailed):
+    """The host did not answer within the timeout."""
+
+
+class UnexpectedAnswer(ConnectionFailed):
+    """Something answered, but not as m3ter does (HTML, truncated JSON, a missing field, too many bytes)."""
+
+
+class ApiError(M3terError):
+    """m3ter answered a call with an error status.
+
+    Attributes:
+        status: the HTTP status.
+        method: the HTTP method, upper case.
+        path: the path of the call, without host.
+        reason: m3ter's own message, or ``""`` where it sent none.
+        response: the ``requests.Response``, its request's Authorization header masked.
+    """
+
+    def __init__(  # noqa: PLR0913 - an error carries all that is known, by keyword
+        self,
+        message: str,
+        *,
+        status: int,
+        method: str,
+        path: str,
+        reason: str = "",
+        response: requests.Response | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.method = method
+        self.path = path
+        self.reason = reason
+        self.response = response
+
+
+class BadRequest(ApiError):
+    """400, 413 or 422: the request is malformed, incomplete or too large to answer."""
+
+
+class Forbidden(ApiError):
+    """401 or 403: a missing permission, another organization, an over-long body, the firewall, or an old token."""
+
+
+class NotFound(ApiError):
+    """404: no such id or path."""
+
+
+class VersionConflict(ApiError):
+    """The entity was changed by someone else since it was read; nothing was overwritten."""
+
+
+class RateLimited(ApiError):
+    """429: too many requests.
+
+    Attributes:
+        retry_after: seconds to wait, where the server said so.
+    """
+
+    retry_after: float | None = None
+
+
+class ServerError(ApiError):
+    """A status of 500 or more."""
