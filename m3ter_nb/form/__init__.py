@@ -1,0 +1,234 @@
+"""The login form: an ipywidgets widget whose secret never rests anywhere but in the browser's own input.
+
+The two inputs are plain DOM inputs in a real ``<form>`` (form.js, form.css). On submit they travel once, as the
+binary buffer of one custom message on the kernel's shell channel: not as a synced trait (which ipywidgets would save
+in the notebook and echo to every client), and not in the message's content (which ipykernel and ``comm`` write to
+their logs at level DEBUG). The form does no network of its own; the callables it is given do.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+from IPython.display import publish_display_data
+
+from m3ter_nb.errors import CredentialsError, M3terError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["LoginCard", "LoginForm"]
+
+_HERE = Path(__file__).parent
+_SENTENCE = "m3ter login form: run this cell to log in."
+
+# What a saved notebook shows where the widget is gone. JupyterLab prints "Error displaying widget: model not found"
+# for a widget-view output without a live model and offers no hook, so the sentence is an output of its own, put
+# before the widget's, and its style shows exactly one of the two. The last rule serves front ends that do not have
+# JupyterLab's output markup (VS Code, Colab).
+_SENTENCE_HTML = f"""\
+<p class="m3ter-nb-saved">{_SENTENCE}</p>
+<style>
+.jp-OutputArea-child:has(.m3ter-nb-saved):has(+ .jp-OutputArea-child .m3ter-nb-form) {{ display: none; }}
+.jp-OutputArea-child:has(.m3ter-nb-saved):not(:has(+ .jp-OutputArea-child .m3ter-nb-form))
+  + .jp-OutputArea-child:has(.jupyter-widgets) {{ display: none; }}
+body:not(:has(.jp-OutputArea)):has(.m3ter-nb-form) .m3ter-nb-saved {{ display: none; }}
+</style>"""
+
+
+@dataclass(frozen=True)
+class LoginCard:
+    """What the form shows once it has logged in; holds neither a secret nor a token.
+
+    Attributes:
+        service_user: the service user's name, ``""`` where unknown.
+        organization: the organization's name, or its id.
+        organization_type: ``"PRODUCTION"``, ``"SANDBOX"`` or ``""``.
+        host: the API host, without scheme.
+        names: the variables that are now bound in the user's namespace.
+        expires_at: when the token ends, in unix seconds; ``None`` where unknown.
+        renews: whether the token is renewed by itself before it ends.
+        source: where the credentials came from, for people.
+    """
+
+    service_user: str
+    organization: str
+    organization_type: str
+    host: str
+    names: tuple[str, ...]
+    expires_at: float | None
+    renews: bool
+    source: str
+
+
+class LoginForm(anywidget.AnyWidget):
+    """A login form for a notebook, and the card that follows it.
+
+    Every view of the form follows ``phase``: ``empty``, ``busy``, ``refused``, ``unreachable`` or ``in``. Messages
+    may arrive on a thread of their own (JupyterLab 4.4 and ipykernel 7 send them to a subshell), so one action runs
+    at a time, and a message written before the latest action began is dropped: a double click sends one login.
+
+    Args:
+        host: the API host that the form will log in to, without scheme.
+        on_submit: logs in with a key id and a secret, or raises ``M3terError``.
+        on_demo: logs in with the sandbox's public demo credentials; ``None`` does not offer that.
+        on_logout: forgets the login; ``None`` shows no *Log out* button.
+        on_sandbox: starts the sandbox; ``None`` does not offer that.
+        binder: whether to warn that this is a public Binder machine.
+        notice: one sentence above the inputs, for example why the form is there.
+    """
+
+    _esm = _HERE / "form.js"
+    _css = _HERE / "form.css"
+
+    phase = traitlets.Unicode("empty").tag(sync=True)
+    message = traitlets.Unicode("").tag(sync=True)
+    notice = traitlets.Unicode("").tag(sync=True)
+    host = traitlets.Unicode("").tag(sync=True)
+    card = traitlets.Dict().tag(sync=True)
+    turn = traitlets.Int(0, help="Counts the actions begun; a message names the turn it was written in.").tag(
+        sync=True
+    )
+    binder = traitlets.Bool(False).tag(sync=True)
+    demo_offered = traitlets.Bool(False).tag(sync=True)
+    sandbox_offered = traitlets.Bool(False).tag(sync=True)
+    logout_offered = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(  # noqa: PLR0913 - one keyword for each thing the form can offer
+        self,
+        *,
+        host: str,
+        on_submit: Callable[[str, str], LoginCard],
+        on_demo: Callable[[], LoginCard] | None = None,
+        on_logout: Callable[[], None] | None = None,
+        on_sandbox: Callable[[], None] | None = None,
+        binder: bool = False,
+        notice: str = "",
+    ) -> None:
+        self._on_submit = on_submit
+        self._on_demo = on_demo
+        self._on_logout = on_logout
+        self._on_sandbox = on_sandbox
+        self._under_way = threading.Lock()
+        super().__init__(
+            host=host,
+            notice=notice,
+            binder=binder,
+            demo_offered=on_demo is not None,
+            sandbox_offered=on_sandbox is not None,
+            logout_offered=on_logout is not None,
+        )
+
+    def show_card(self, card: LoginCard) -> None:
+        """Show the logged-in card in every view; call it again after a renewal to move the countdown."""
+        self._show("in", card={**asdict(card), "names": list(card.names)})
+
+    def show_empty(self, message: str = "") -> None:
+        """Show the empty form in every view, with a message under it."""
+        self._show("empty", message=message, card={})
+
+    def set_host(self, host: str) -> None:
+        """Show another host (without scheme) as the one that the form will log in to."""
+        self.host = host
+
+    def offer_demo(self, on_demo: Callable[[], LoginCard] | None) -> None:
+        """Offer a login with the sandbox's public demo credentials from now on, or stop offering it."""
+        self._on_demo = on_demo
+        self.demo_offered = on_demo is not None
+
+    def __repr__(self) -> str:
+        return _SENTENCE
+
+    def _ipython_display_(self) -> None:
+        """Publish the sentence for readers without the widget, then the widget itself."""
+        publish: Callable[..., None] = publish_display_data
+        publish({"text/plain": _SENTENCE, "text/html": _SENTENCE_HTML})
+        if (bundle := super()._repr_mimebundle_()) is not None:
+            data, metadata = bundle
+            publish({**data, "text/plain": ""}, metadata)
+
+    def _handle_custom_msg(self, content: Any, buffers: Sequence[Any] | None) -> None:
+        """Act on a message from a view; never raises, since a verbose traceback would print ``content``."""
+        if not isinstance(content, dict) or content.get("turn", self.turn) != self.turn:
+            return
+        if not self._under_way.acquire(blocking=False):
+            return
+        try:
+            self._act(content, buffers or [])
+        finally:
+            self._under_way.release()
+
+    def _act(self, content: dict[str, Any], buffers: Sequence[Any]) -> None:
+        kind = content.get("type")
+        on_demo, on_logout, on_sandbox = self._on_demo, self._on_logout, self._on_sandbox
+        if kind == "submit" and self.phase != "in":
+            self._begin()
+            fields = _read_fields(content, buffers)
+            if fields is None:
+                self._show(
+                    "refused", "The form's message was not understood: type both fields and try again."
+                )
+            else:
+                self._attempt(lambda: self.show_card(self._on_submit(*fields)))
+        elif kind == "demo" and self.phase != "in" and on_demo is not None:
+            self._begin()
+            self._attempt(lambda: self.show_card(on_demo()))
+        elif kind == "sandbox" and on_sandbox is not None:
+            self._begin("Starting the sandbox.")
+            self._attempt(on_sandbox)
+        elif kind == "logout" and on_logout is not None:
+            self._begin("Logging out.")
+            self._attempt(on_logout)
+            if self.phase == "empty":
+                self.show_empty(self.message or "Logged out.")
+        elif kind == "other":
+            # The card stays, so that the person can go back to the login that still works.
+            self._show("empty")
+        elif kind == "keep" and self.card:
+            self._show("in")
+
+    def _begin(self, message: str = "Logging in.") -> None:
+        with self.hold_sync():
+            self.turn += 1
+            self._show("busy", message)
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """Run one of the callables and show how it ended."""
+        try:
+            action()
+        except CredentialsError as error:
+            self._show("refused", str(error))
+        except M3terError as error:
+            self._show("unreachable", str(error))
+        except KeyboardInterrupt:
+            self._show("unreachable", "Interrupted before there was an answer. Try again.")
+        except Exception as error:  # noqa: BLE001 - foreign text may quote the secret: only the type is shown
+            self._show(
+                "unreachable", f"The login failed inside the kernel ({type(error).__name__}). Try again."
+            )
+        else:
+            if self.phase == "busy":
+                self._show("empty")
+
+    def _show(self, phase: str, message: str = "", card: dict[str, Any] | None = None) -> None:
+        with self.hold_sync():
+            if card is not None:
+                self.card = card
+            self.message = message
+            self.phase = phase
+
+
+def _read_fields(content: dict[str, Any], buffers: Sequence[Any]) -> tuple[str, str] | None:
+    """Read key id and secret from the buffer, or from the content where a front end sends no buffers."""
+    try:
+        fields = json.loads(bytes(buffers[0])) if buffers else content
+        key_id, secret = fields["key_id"], fields["secret"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (key_id, secret) if isinstance(key_id, str) and isinstance(secret, str) else None

@@ -1,0 +1,302 @@
+/**
+ * The login form's view. The secret lives in one place only: the `value` property of this view's own input. It
+ * leaves it with one message, as a binary buffer, because kernels log the content of messages at level DEBUG.
+ * No input has a `name`, so that even a native submit could not put anything into a URL.
+ */
+
+const GUIDE = "https://docs.m3ter.com/guides/authenticating-with-the-platform/service-authentication";
+const WARN_SECONDS = 300;
+const KERNEL_SILENT_AFTER = 2500;
+const SENTENCE = "m3ter login form: run this cell to log in.";
+
+const LOGGING_IN = "Logging in.";
+
+let views = 0;
+
+/** Make an element; text goes through textContent only, so nothing is ever parsed as HTML. */
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+function button(text, className = "") {
+  return make("button", { type: "button", class: className }, text);
+}
+
+/** A duration in seconds, as a person reads it: "4 h 59 min", "12 min 05 s", "40 s". */
+export function spell(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const [h, min, s] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+  if (h > 0) return `${h} h ${String(min).padStart(2, "0")} min`;
+  return min > 0 ? `${min} min ${String(s).padStart(2, "0")} s` : `${s} s`;
+}
+
+/** The countdown's words, and whether they are a warning. `left` is in seconds, or null where unknown. */
+export function timeLeft(left, renews) {
+  if (left === null) return ["unknown", false];
+  if (renews) return left > 0 ? [`${spell(left)}, renews by itself`, false] : ["renews at the next call", false];
+  if (left <= 0) return ["The token has ended: log in again.", true];
+  return left <= WARN_SECONDS ? [`${spell(left)}: log in again soon.`, true] : [spell(left), false];
+}
+
+function buildForm(id) {
+  const keyId = make("input", {
+    id: `${id}-key`, type: "text", autocomplete: "username", autocapitalize: "none", autocorrect: "off",
+    spellcheck: "false", "aria-describedby": `${id}-status`,
+  });
+  const secret = make("input", {
+    id: `${id}-secret`, type: "password", autocomplete: "current-password", autocapitalize: "none",
+    autocorrect: "off", spellcheck: "false", "aria-describedby": `${id}-status`,
+  });
+  const reveal = button("Show", "m3ter-nb-reveal");
+  reveal.setAttribute("aria-label", "Show the secret");
+  reveal.setAttribute("aria-pressed", "false");
+  const submit = make("button", { type: "submit", class: "m3ter-nb-primary" }, "Log in");
+  const demo = button("Use the sandbox's public demo credentials");
+  const keep = button("Keep the current login");
+  const form = make(
+    "form", { novalidate: "", "aria-labelledby": `${id}-title` },
+    make("div", { class: "m3ter-nb-field" }, make("label", { for: keyId.id }, "Access Key id"), keyId),
+    make(
+      "div", { class: "m3ter-nb-field" }, make("label", { for: secret.id }, "Api Secret"),
+      make("div", { class: "m3ter-nb-secret" }, secret, reveal),
+    ),
+    make("div", { class: "m3ter-nb-actions" }, submit, demo, keep),
+  );
+  return { form, keyId, secret, reveal, submit, demo, keep };
+}
+
+function buildHelp() {
+  const link = make("a", { href: GUIDE, target: "_blank", rel: "noopener noreferrer" }, "m3ter's guide");
+  return make(
+    "details", {}, make("summary", {}, "Where do I find these?"),
+    make(
+      "ol", {},
+      make("li", {}, "In the m3ter console open Settings, then Access, then Service Users."),
+      make("li", {}, "Choose a service user, or create one and give it permissions."),
+      make("li", {}, "Choose Generate Access Key. Copy the Access Key id and the Api Secret: ",
+        make("strong", {}, "the secret is shown only once"), "."),
+    ),
+    make("p", {}, "More in ", link, " (opens a new tab)."),
+  );
+}
+
+function buildCard(id) {
+  const rows = {};
+  const list = make("dl");
+  for (const [key, term] of [
+    ["service_user", "Service user"], ["organization", "Organization"], ["host", "Host"],
+    ["names", "Ready to use"], ["source", "Credentials from"], ["left", "Time left"],
+  ]) {
+    rows[key] = make("dd", { "data-row": key });
+    list.append(make("dt", {}, term), rows[key]);
+  }
+  const logout = button("Log out");
+  const other = button("Use other credentials");
+  const card = make(
+    "div", { class: "m3ter-nb-card", role: "group", tabindex: "-1", "aria-labelledby": `${id}-title` },
+    list, make("div", { class: "m3ter-nb-actions" }, other, logout),
+  );
+  return { card, rows, logout, other };
+}
+
+function render({ model, el }) {
+  views += 1;
+  const id = `m3ter-nb-${views}-${Math.random().toString(36).slice(2, 8)}`;
+  const { form, keyId, secret, reveal, submit, demo, keep } = buildForm(id);
+  const { card, rows, logout, other } = buildCard(id);
+  const title = make("div", { id: `${id}-title`, class: "m3ter-nb-title" });
+  const host = make("span", { class: "m3ter-nb-host" });
+  const type = make("strong", { class: "m3ter-nb-type" });
+  const notice = make("p", { class: "m3ter-nb-notice" });
+  const sandbox = button("Start the sandbox");
+  const binder = make(
+    "div", { class: "m3ter-nb-binder" },
+    make("p", {}, make("strong", {}, "This looks like Binder. "),
+      "Real secrets do not belong on a public machine: log in to the sandbox instead."),
+  );
+  const start = make("div", { class: "m3ter-nb-start" }, sandbox);
+  // One live region for both panels: a region that is created together with its text is not announced.
+  const status = make("p", { id: `${id}-status`, class: "m3ter-nb-status", role: "status", "aria-live": "polite" });
+  const help = buildHelp();
+  const panel = make(
+    "div", { class: "m3ter-nb-form", "data-lm-suppress-shortcuts": "true" },
+    make("div", { class: "m3ter-nb-head" }, title, type, host), notice, binder, start, form, card, status, help,
+  );
+
+  let phase = "";
+  let sentTurn = null; // the turn of this view's own message, until the kernel takes it up
+  let silence = 0;
+  let warned = false;
+
+  function say(text, tone = "") {
+    if (status.textContent !== text) status.textContent = text;
+    status.dataset.tone = tone;
+  }
+
+  function setReveal(shown) {
+    secret.type = shown ? "text" : "password";
+    reveal.textContent = shown ? "Hide" : "Show";
+    reveal.setAttribute("aria-label", shown ? "Hide the secret" : "Show the secret");
+    reveal.setAttribute("aria-pressed", String(shown));
+  }
+
+  function clearInputs() {
+    secret.value = "";
+    keyId.value = "";
+    setReveal(false);
+  }
+
+  function send(type, fields, underWay = "") {
+    if (model.get("phase") === "busy") return;
+    const turn = model.get("turn");
+    const buffers = fields ? [new DataView(new TextEncoder().encode(JSON.stringify(fields)).buffer)] : [];
+    try {
+      model.send({ type, turn }, undefined, buffers);
+    } catch {
+      // The error is not shown or logged: only that there is no kernel to talk to any more.
+      retire();
+      return;
+    }
+    if (!underWay) return;
+    sentTurn = turn;
+    // At once and in every view of this page, not only when the kernel takes it up.
+    model.set("message", underWay);
+    model.set("phase", "busy");
+    clearTimeout(silence);
+    silence = setTimeout(() => {
+      if (model.get("phase") === "busy" && model.get("turn") === sentTurn) {
+        say("Waiting for the kernel: another cell is running. If the kernel was restarted, run this cell again.");
+      }
+    }, KERNEL_SILENT_AFTER);
+  }
+
+  function drawTime() {
+    const { expires_at: expires, renews } = model.get("card");
+    if (phase !== "in") return;
+    const [text, warning] = timeLeft(expires === null ? null : expires - Date.now() / 1000, renews);
+    rows.left.textContent = text;
+    rows.left.classList.toggle("m3ter-nb-warning", warning);
+    if (warning && !warned) say(`m3ter login: ${text}`);
+    warned = warning;
+  }
+
+  function drawCard() {
+    const shown = model.get("card");
+    for (const key of ["service_user", "organization", "host", "source"]) rows[key].textContent = shown[key] || "unknown";
+    rows.names.replaceChildren(
+      ...(shown.names || []).flatMap((name, i) => (i ? [", ", make("code", {}, name)] : [make("code", {}, name)])),
+    );
+    drawTime();
+  }
+
+  function draw() {
+    const before = phase;
+    phase = model.get("phase");
+    const inCard = phase === "in";
+    const busy = phase === "busy";
+    const hadFocus = panel.contains(document.activeElement);
+    panel.dataset.phase = phase;
+    title.textContent = inCard ? "Logged in to m3ter" : "Log in to m3ter";
+    host.textContent = model.get("host");
+    host.hidden = inCard;
+    type.textContent = inCard ? model.get("card").organization_type : "";
+    type.hidden = !type.textContent;
+    panel.dataset.organization = type.textContent;
+    notice.textContent = model.get("notice");
+    notice.hidden = inCard || !notice.textContent;
+    binder.hidden = inCard || !model.get("binder");
+    start.hidden = inCard || !model.get("sandbox_offered");
+    demo.hidden = !model.get("demo_offered");
+    keep.hidden = !model.get("card").host;
+    logout.hidden = !model.get("logout_offered");
+    form.hidden = help.hidden = inCard;
+    card.hidden = !inCard;
+    form.setAttribute("aria-busy", String(busy));
+    for (const control of [submit, demo, keep, sandbox]) control.disabled = busy;
+    for (const input of [keyId, secret]) input.readOnly = busy;
+
+    if (inCard) {
+      clearInputs();
+      drawCard();
+    }
+    if (phase !== before) {
+      if (inCard) say(`Logged in to m3ter: ${model.get("card").organization}.`);
+      else if (busy) say(model.get("message"));
+      if (inCard && hadFocus) card.focus({ preventScroll: true });
+    }
+    if (!inCard && !busy) {
+      const failed = phase === "refused" || phase === "unreachable";
+      say(model.get("message"), failed ? "error" : "");
+      secret.setAttribute("aria-invalid", String(phase === "refused"));
+      if (before === "busy" && phase === "refused") {
+        const mine = sentTurn !== null;
+        if (mine) {
+          secret.value = "";
+          setReveal(false);
+          secret.focus({ preventScroll: true });
+        }
+      } else if (before === "busy" && phase === "unreachable" && sentTurn !== null) {
+        submit.focus({ preventScroll: true }); // the inputs are as they were typed: Enter tries again
+      } else if (before === "in" && hadFocus) {
+        keyId.focus({ preventScroll: true });
+      }
+      sentTurn = null;
+    }
+  }
+
+  /** The kernel of this form is gone: forget what was typed, and say the sentence that a saved notebook says. */
+  function retire() {
+    clearInputs();
+    clearInterval(clock);
+    clearTimeout(silence);
+    panel.replaceChildren(make("p", { class: "m3ter-nb-retired" }, SENTENCE));
+    panel.dataset.phase = "retired";
+  }
+
+  function checkAlive() {
+    // ipywidgets marks a view whose kernel connection has ended with this class; there is no public property.
+    if (el.classList.contains("jupyter-widgets-disconnected")) retire();
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (model.get("phase") === "busy") return;
+    const empty = [keyId, secret].find((input) => !input.value.trim());
+    if (empty) {
+      say(empty === keyId ? "Type the Access Key id." : "Type the Api Secret.", "error");
+      empty.focus();
+      return;
+    }
+    setReveal(false);
+    send("submit", { key_id: keyId.value, secret: secret.value }, LOGGING_IN);
+  });
+  reveal.addEventListener("click", () => setReveal(secret.type === "password"));
+  demo.addEventListener("click", () => send("demo", null, LOGGING_IN));
+  sandbox.addEventListener("click", () => send("sandbox", null, "Starting the sandbox."));
+  logout.addEventListener("click", () => send("logout"));
+  other.addEventListener("click", () => send("other"));
+  keep.addEventListener("click", () => send("keep"));
+  for (const type of ["keydown", "keypress", "keyup"]) panel.addEventListener(type, (event) => event.stopPropagation());
+
+  const clock = setInterval(drawTime, 1000);
+  model.on("change", draw);
+  model.on("comm_live_update", checkAlive);
+  el.append(panel);
+  draw();
+  checkAlive();
+
+  return () => {
+    clearInterval(clock);
+    clearTimeout(silence);
+    clearInputs();
+    model.off("change", draw);
+    model.off("comm_live_update", checkAlive);
+  };
+}
+
+export default { render };
