@@ -1,0 +1,64 @@
+"""Run the sandbox from a shell: ``python -m m3ter_nb.sandbox``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from . import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until Ctrl-C (or SIGTERM); return the exit status: 0, or 1 where the sandbox could not start."""
+    parser = argparse.ArgumentParser(
+        prog="python -m m3ter_nb.sandbox",
+        description="Run a local m3ter twin on 127.0.0.1. Nothing leaves this machine; its credentials are public.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: any free one)")
+    parser.add_argument(
+        "--token-lifetime",
+        type=int,
+        default=18_000,
+        metavar="SECONDS",
+        help="how long a token lives (default: 18000)",
+    )
+    parser.add_argument(
+        "--no-limits", action="store_true", help="do not keep m3ter's documented request rates"
+    )
+    parser.add_argument(
+        "--data", metavar="FILE", help="keep entities and measurements in FILE (default: in memory)"
+    )
+    options = parser.parse_args(arguments)
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        ended.set()
+
+    try:
+        sandbox = Sandbox(
+            options.port, options.token_lifetime, limits=not options.no_limits, data=options.data
+        )
+        sandbox.start()
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{getattr(error, 'strerror', None) or error}\n")
+        return 1
+    with sandbox:
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGTERM, end)
+        exports = "".join(f"export {name}={value}\n" for name, value in sandbox.environ.items())
+        sys.stdout.write(f"The m3ter sandbox runs at {sandbox.url} (Ctrl-C ends it).\n\n{exports}")
+        sys.stdout.flush()
+        ended.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""How the sandbox writes its answers: compact JSON, and the two error shapes of the API."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+__all__ = ["Refusal", "json_answer", "parse_json"]
+
+
+class Refusal(Exception):
+    """A request that is answered with an error; caught by the application, never seen by a caller.
+
+    Attributes:
+        status: the HTTP status.
+        body: the decoded JSON of the answer: ``{"message": ...}``, or the OAuth shape for the token endpoint.
+        headers: further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"message": message} if body is None else body
+        self.headers = headers or {}
+
+
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return ``value`` as an ``application/json`` answer in UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Response(text.encode("utf-8"), status, headers, content_type="application/json")
+
+
+def parse_json(data: bytes) -> Any:
+    """Decode a request body (RFC 8259).
+
+    Raises:
+        Refusal: 400, naming the place where the text stops being JSON.
+    """
+    try:
+        value = json.loads(data.decode("utf-8"), parse_constant=_reject_constant)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate is JSON, yet no text
+    except UnicodeError:
+        raise Refusal(400, "Malformed JSON: the body is not UTF-8 text") from None
+    except RecursionError:
+        raise Refusal(400, "Malformed JSON: nested too deeply") from None
+    except ValueError as error:
+        raise Refusal(400, f"Malformed JSON: {error}") from None
+    return value
+
+
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

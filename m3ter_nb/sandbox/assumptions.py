@@ -1,0 +1,32 @@
+"""What the sandbox does although no source says that m3ter does it.
+
+Everything else the sandbox does is documented. Each text is one behaviour that only a live organization can confirm.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ASSUMPTIONS"]
+
+ASSUMPTIONS: tuple[str, ...] = (
+    "Wrong credentials are answered with 401 and the OAuth error shape; the real status and words are unknown.",
+    "Credentials in the body of the token request, without HTTP Basic, are refused as wrong credentials.",
+    "A wrong or missing grant_type is answered with 400.",
+    "The token request is not counted against any rate limit.",
+    "A new token leaves older ones valid, and a key made inactive leaves its tokens valid.",
+    "A missing or garbled bearer token is answered with 403, as an expired one is; all message texts are invented.",
+    "The administrator's permission in the token is written *#*#*#*; only the narrow form is documented.",
+    "A service user that may only upload measurements gets 403 for everything else, users/me included.",
+    "createdBy and lastModifiedBy are the UUID of the service user.",
+    "A PUT with a stale or missing version, and a code that is taken, are answered with 409 (a switch makes it 400).",
+    "Codes are case-sensitive and unique within their collection.",
+    "Fields that the document does not know, and version on a create, are ignored; a null counts as left out.",
+    "A list without pageSize has 100 entities a page; a pageSize out of range is answered with 400.",
+    "The last page has no nextToken; a switch makes it null or empty.",
+    "A nextToken that the list did not give is answered with 400.",
+    "List filters on fields of the entity are obeyed; other filters (as date ranges) are ignored.",
+    "An unknown path below the organization is answered with 404, a wrong method with 405.",
+    "Requests refused with 429 are not counted, and no Retry-After is sent.",
+    "The usage query is what the Data Explorer rate counts.",
+    "One host serves the Config API and the Ingest API.",
+    "Documented operations that the sandbox does not play are answered with 501.",
+)

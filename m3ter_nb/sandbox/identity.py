@@ -1,0 +1,240 @@
+"""Who may do what: service users, their access keys, and the bearer tokens issued to them.
+
+Source: https://docs.m3ter.com/api/authentication (flow and lifetime) and the example token in the OpenAPI document
+(header and claims). Names and wordings that no source gives are listed in ``assumptions.py``.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import threading
+import uuid
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from joserfc.jws import JWSRegistry
+
+from .answers import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "ADMINISTRATOR",
+    "DEMO_KEY_ID",
+    "DEMO_ORG_ID",
+    "DEMO_SECRET",
+    "NARROW_KEY_ID",
+    "NARROW_SECRET",
+    "UPLOAD_ONLY",
+    "AccessKey",
+    "Bearer",
+    "Identity",
+    "ServiceUser",
+]
+
+#: The credentials of the sandbox are public: nobody should type real ones where others can read along.
+DEMO_ORG_ID = "5a4db0c5-7e57-4a11-8b0c-0d3a05a4db0c"
+DEMO_KEY_ID = "sandbox-demo-key-id"
+DEMO_SECRET = "sandbox-demo-api-secret-public"  # noqa: S105 - a public constant
+NARROW_KEY_ID = "sandbox-narrow-key-id"
+NARROW_SECRET = "sandbox-narrow-api-secret-public"  # noqa: S105 - a public constant
+
+_DEMO_USER_ID = "2b1f6c0e-5a4d-4b0c-9d3a-000000000001"
+_NARROW_USER_ID = "2b1f6c0e-5a4d-4b0c-9d3a-000000000002"
+
+#: Permissions have the documented form ``SERVICE#ACTION#ITEM#id``; the wildcard form is an assumption.
+ADMINISTRATOR: Mapping[str, bool] = {"*#*#*#*": True}
+UPLOAD_ONLY: Mapping[str, bool] = {"MEASUREMENTS#MEASUREMENTS_UPLOAD#ITEM#*": True}
+
+# "pt" is a header of m3ter's own, which the strict registry would refuse.
+_REGISTRY = JWSRegistry(strict_check_header=False)
+_PRUNE_ABOVE = 10_000
+
+
+@cache
+def _signing_key(slot: int) -> RSAKey:
+    """Return the signing key number ``slot`` of this process, made at its first use (about 50 ms)."""
+    del slot
+    return RSAKey.generate_key(2048, private=True)
+
+
+@dataclass(frozen=True)
+class AccessKey:
+    """A key id and its secret, as the Console shows them once; the secret is left out of the text form."""
+
+    key_id: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ServiceUser:
+    """A service user: its UUID, its name and its permissions (``SERVICE#ACTION#ITEM#id`` to True)."""
+
+    id: str
+    name: str
+    permissions: Mapping[str, bool]
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """What a valid bearer token says: who, with which permissions, until when (seconds since 1970)."""
+
+    user: ServiceUser
+    permissions: Mapping[str, bool]
+    expires_at: int
+
+    def may(self, service: str, action: str) -> bool:
+        """Say whether the token allows ``action`` on ``service``; ``*`` in a permission matches anything."""
+        for permission, granted in self.permissions.items():
+            of_service, of_action = (*permission.split("#"), "", "")[:2]
+            if granted and of_service in ("*", service) and of_action in ("*", "ALL", action):
+                return True
+        return False
+
+
+class _Key:
+    """A stored access key."""
+
+    def __init__(self, user: ServiceUser, secret: str) -> None:
+        self.user = user
+        self.secret = secret
+        self.active = True
+
+
+class Identity:
+    """The service users of one sandbox, their access keys and their tokens. Safe to use from several threads.
+
+    Args:
+        clock: returns the time in seconds since 1970.
+        token_lifetime: seconds that a token is valid.
+    """
+
+    def __init__(self, clock: Callable[[], float], token_lifetime: int) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.token_lifetime = token_lifetime
+        self._slot = 0
+        self._live: dict[str, Bearer] = {}
+        self._keys: dict[str, _Key] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the two demo users and their keys; tokens issued before stay valid."""
+        admin = ServiceUser(_DEMO_USER_ID, "Sandbox administrator", ADMINISTRATOR)
+        narrow = ServiceUser(_NARROW_USER_ID, "Sandbox measurements upload", UPLOAD_ONLY)
+        with self._lock:
+            self._keys = {DEMO_KEY_ID: _Key(admin, DEMO_SECRET), NARROW_KEY_ID: _Key(narrow, NARROW_SECRET)}
+
+    def add_service_user(self, name: str, permissions: Mapping[str, bool] = ADMINISTRATOR) -> AccessKey:
+        """Create a service user with a first access key; return that key."""
+        user = ServiceUser(str(uuid.uuid4()), name, dict(permissions))
+        return self._new_key(user)
+
+    def create_key(self, key_id: str = DEMO_KEY_ID) -> AccessKey:
+        """Create a further access key for the service user that ``key_id`` belongs to (the first step of a rotation).
+
+        Raises:
+            LookupError: there is no such key.
+        """
+        return self._new_key(self._stored(key_id).user)
+
+    def deactivate_key(self, key_id: str) -> None:
+        """Make a key inactive: the token endpoint refuses it from now on; its tokens live on.
+
+        Raises:
+            LookupError: there is no such key.
+        """
+        self._stored(key_id).active = False
+
+    def activate_key(self, key_id: str) -> None:
+        """Make a key active again.
+
+        Raises:
+            LookupError: there is no such key.
+        """
+        self._stored(key_id).active = True
+
+    def issue(self, key_id: str, secret: str) -> dict[str, Any]:
+        """Return the answer of the token endpoint for these credentials.
+
+        Raises:
+            Refusal: 401 in the OAuth error shape (RFC 6749, section 5.2).
+        """
+        stored = self._keys.get(key_id)
+        known = hmac.compare_digest((stored.secret if stored else "").encode(), secret.encode())
+        if stored is None or not known or not stored.active:
+            raise invalid_credentials()
+        now = int(self._clock())
+        bearer = Bearer(stored.user, dict(stored.user.permissions), now + self.token_lifetime)
+        claims = {
+            "sub": stored.user.id,
+            "permissions": bearer.permissions,
+            "iss": "https://m3ter.com/oauth2",
+            "exp": bearer.expires_at,
+            "iat": now,
+            "orgId": DEMO_ORG_ID,
+        }
+        header = {"typ": "JWT", "pt": "service", "alg": "RS256", "kid": f"serviceUser_{DEMO_ORG_ID}"}
+        with self._lock:
+            key = _signing_key(self._slot)
+        token = jwt.encode(header, claims, key, registry=_REGISTRY)
+        with self._lock:
+            if len(self._live) > _PRUNE_ABOVE:
+                self._live = {text: known for text, known in self._live.items() if known.expires_at > now}
+            self._live[token] = bearer
+        return {
+            "token_type": "Bearer",
+            "access_token": token,
+            "expires_in": self.token_lifetime,
+            "scope": None,
+        }
+
+    def check(self, authorization: str | None) -> Bearer:
+        """Return what the ``Authorization`` header of a call stands for.
+
+        Raises:
+            Refusal: 403 where the header is missing, is no bearer token of this sandbox, or has expired.
+        """
+        scheme, _, token = (authorization or "").partition(" ")
+        bearer = self._live.get(token.strip()) if scheme.lower() == "bearer" else None
+        # A token is looked up rather than verified: one bit more or less and it is not in the table.
+        if bearer is None or bearer.expires_at <= self._clock():
+            raise Refusal(403, "Unauthorized")
+        return bearer
+
+    def expire_tokens(self) -> None:
+        """Make every token issued so far worthless, and sign with another key, so that new tokens differ."""
+        with self._lock:
+            self._live.clear()
+            self._slot = 1 - self._slot
+
+    def public_keys(self) -> list[dict[str, Any]]:
+        """Return the public signing keys (JWK, RFC 7517), the current one first."""
+        with self._lock:
+            slot = self._slot
+        return [dict(_signing_key(number).as_dict(private=False)) for number in (slot, 1 - slot)]
+
+    def _new_key(self, user: ServiceUser) -> AccessKey:
+        key = AccessKey(f"sandbox-key-{uuid.uuid4()}", secrets.token_urlsafe(32))
+        with self._lock:
+            self._keys[key.key_id] = _Key(user, key.secret)
+        return key
+
+    def _stored(self, key_id: str) -> _Key:
+        try:
+            return self._keys[key_id]
+        except KeyError:
+            raise LookupError(
+                f"The sandbox has no access key {key_id!r}; make one with create_key()."
+            ) from None
+
+
+def invalid_credentials() -> Refusal:
+    """Return the refusal of the token endpoint (shape and words: see ``assumptions.py``)."""
+    body = {"error": "invalid_request", "error_description": "Invalid Credentials"}
+    return Refusal(401, "Invalid Credentials", body=body)

@@ -1,0 +1,126 @@
+"""The organization itself: who is logged in, and the objects of which an organization has one."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from flask import g, request
+
+from .answers import Refusal, json_answer, parse_json
+from .identity import DEMO_ORG_ID
+from .surface import Body, load, rule
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from werkzeug.wrappers import Response
+
+    from .world import World
+
+__all__ = ["register"]
+
+#: What a new organization is configured as; the dates and the time zone are the document's defaults.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "organizationconfig": {
+        "timezone": "UTC",
+        "yearEpoch": "2022-01-01",
+        "monthEpoch": "2022-01-01",
+        "weekEpoch": "2022-01-04",
+        "dayEpoch": "2022-01-01",
+        "currency": "USD",
+        "currencyConversions": [],
+        "daysBeforeBillDue": 30,
+        "scheduledBillInterval": 0,
+        "standingChargeBillInAdvance": False,
+        "commitmentFeeBillInAdvance": False,
+        "minimumSpendBillInAdvance": False,
+    },
+}
+
+
+def register(app: Flask, world: World) -> None:
+    """Add users/me and the singletons."""
+
+    def me() -> Response:
+        created = world.now()
+        user = g.bearer.user
+        return json_answer(
+            {
+                "serviceUser": {"id": user.id, "version": 1, "name": user.name, "dtCreated": created},
+                "organization": {
+                    "id": DEMO_ORG_ID,
+                    "version": 1,
+                    "orgId": DEMO_ORG_ID,
+                    "organizationName": "m3ter_nb sandbox",
+                    "shortName": "sandbox",
+                    "type": world.organization_type,
+                    "status": "ACTIVE",
+                    "dtCreated": created,
+                },
+            }
+        )
+
+    app.add_url_rule(rule("users/me"), "GetMe", me, methods=["GET"], provide_automatic_options=False)
+    for path, (operations, body) in load().singletons.items():
+        single = _Single(world, path, body)
+        views = {"get": single.retrieve, "put": single.update}
+        for method, operation in operations.items():
+            app.add_url_rule(
+                rule(path),
+                operation,
+                views[method],
+                methods=[method.upper()],
+                provide_automatic_options=False,
+            )
+
+
+class _Single:
+    """One object at a path without an id; it exists from the start."""
+
+    def __init__(self, world: World, path: str, body: Body) -> None:
+        self.world = world
+        self.path = path
+        self.body = body
+
+    def retrieve(self) -> Response:
+        """Answer the object."""
+        return json_answer(self._stored())
+
+    def update(self) -> Response:
+        """Answer a full replacement, its version checked as that of any entity."""
+        fields = self.body.check(parse_json(request.get_data()))
+        with self.world.store.transaction():
+            stored = self._stored()
+            if fields.get("version") != stored["version"]:
+                raise Refusal(
+                    self.world.conflict_status, f"Version mismatch: it is at version {stored['version']}"
+                )
+            changed = {
+                **fields,
+                "id": stored["id"],
+                "version": stored["version"] + 1,
+                "dtCreated": stored["dtCreated"],
+                "dtLastModified": self.world.now(),
+                "createdBy": stored["createdBy"],
+                "lastModifiedBy": g.bearer.user.id,
+            }
+            self.world.store.put(self.path, changed)
+        return json_answer(changed)
+
+    def _stored(self) -> dict[str, Any]:
+        with self.world.store.transaction():
+            entity_id = str(uuid.uuid5(uuid.UUID(DEMO_ORG_ID), self.path))
+            stored = self.world.store.get(self.path, entity_id)
+            if stored is None:
+                now, user = self.world.now(), g.bearer.user.id
+                stored = {
+                    "id": entity_id,
+                    "version": 1,
+                    **_DEFAULTS.get(self.path, {}),
+                    "dtCreated": now,
+                    "dtLastModified": now,
+                    "createdBy": user,
+                    "lastModifiedBy": user,
+                }
+                self.world.store.put(self.path, stored)
+        return stored

@@ -1,0 +1,199 @@
+"""The :class:`Sandbox`: its life cycle, and what tests and notebooks read and set."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from .app import build
+from .assumptions import ASSUMPTIONS
+from .faults import Faults
+from .identity import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Identity
+from .limits import Limits
+from .store import Store
+from .wire import Server, listen
+from .world import LastPage, OrganizationType, RequestRecord, World
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from types import TracebackType
+
+__all__ = ["Sandbox"]
+
+_POLL_SECONDS = 0.05
+_STOP_SECONDS = 5.0
+
+
+class Sandbox:
+    """A m3ter twin on this machine: real HTTP on loopback, tokens, entities, measurements, limits and errors.
+
+    ::
+
+        with Sandbox() as sandbox:
+            requests.post(f"{sandbox.url}/oauth/token", auth=(DEMO_KEY_ID, DEMO_SECRET), data={...})
+
+    It starts with two service users: ``DEMO_KEY_ID`` / ``DEMO_SECRET`` may do everything, ``NARROW_KEY_ID`` /
+    ``NARROW_SECRET`` may only upload measurements. :attr:`faults` makes the next requests fail, wait or break off
+    (see :class:`~m3ter_nb.sandbox.faults.Faults`); :attr:`keys` makes, retires and revives access keys (see
+    :class:`~m3ter_nb.sandbox.identity.Identity`).
+
+    Args:
+        port: of the listening socket; 0 for any free one.
+        token_lifetime: seconds that a token is valid.
+        limits: whether the documented request rates are kept (50 a second, and others).
+        data: a file that keeps entities and measurements, or None for memory.
+        host: a loopback address.
+        clock: returns the time in seconds since 1970; tokens, limits and timestamps follow it.
+        organization_type: what users/me says: ``"SANDBOX"`` or ``"PRODUCTION"``.
+        conflict_status: the answer to a stale version or a taken code, 409 or 400.
+        last_page: how the last page says so: nextToken ``"absent"``, ``"null"`` or ``"empty"``.
+
+    Raises:
+        ValueError: an argument is out of range, or the host is not loopback.
+    """
+
+    def __init__(  # noqa: PLR0913 - switches, each by its name
+        self,
+        port: int = 0,
+        token_lifetime: int = 18_000,
+        *,
+        limits: bool = True,
+        data: str | os.PathLike[str] | None = None,
+        host: str = "127.0.0.1",
+        clock: Callable[[], float] = time.time,
+        organization_type: OrganizationType = "SANDBOX",
+        conflict_status: int = 409,
+        last_page: LastPage = "absent",
+    ) -> None:
+        if token_lifetime < 1:
+            raise ValueError(f"A token lives for at least 1 second, not {token_lifetime}.")
+        if organization_type not in ("SANDBOX", "PRODUCTION"):
+            raise ValueError(f"An organization is SANDBOX or PRODUCTION, not {organization_type!r}.")
+        if conflict_status not in (400, 409):
+            raise ValueError(f"A version conflict is answered with 400 or 409, not {conflict_status}.")
+        if last_page not in ("absent", "null", "empty"):
+            raise ValueError(f"The last nextToken is absent, null or empty, not {last_page!r}.")
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError(f"The sandbox listens on loopback only (127.0.0.1 or ::1), not on {host!r}.")
+        self._wanted = (host, port)
+        self._data = data
+        self._clock = clock
+        self._switches: dict[str, Any] = {
+            "organization_type": organization_type,
+            "conflict_status": conflict_status,
+            "last_page": last_page,
+        }
+        self._limits = Limits(clock) if limits else None
+        self._lock = threading.RLock()
+        self._log: list[RequestRecord] = []
+        self._server: Server | None = None
+        self._thread: threading.Thread | None = None
+        self._world: World | None = None
+        self.keys = Identity(clock, token_lifetime)
+        self.faults = Faults(self.keys)
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {self.url}>" if self.is_running else "<Sandbox, stopped>"
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the sandbox answers."""
+        return self._server is not None
+
+    @property
+    def url(self) -> str:
+        """The base URL, as ``http://127.0.0.1:PORT``.
+
+        Raises:
+            RuntimeError: the sandbox is not running.
+        """
+        if self._server is None:
+            raise RuntimeError("The sandbox is not running: call start(), or use it in a with statement.")
+        host, port = self._server.host, self._server.port
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables that point a client, the official SDK included, at the sandbox.
+
+        Raises:
+            RuntimeError: the sandbox is not running.
+        """
+        return {
+            "M3TER_BASE_URL": self.url,
+            "M3TER_API_KEY": DEMO_KEY_ID,
+            "M3TER_API_SECRET": DEMO_SECRET,
+            "M3TER_ORG_ID": DEMO_ORG_ID,
+        }
+
+    @property
+    def log(self) -> list[RequestRecord]:
+        """The requests so far, oldest first: method, path and status, never a header, a query or a body."""
+        with self._lock:
+            return list(self._log)
+
+    @property
+    def assumptions(self) -> list[str]:
+        """What the sandbox does although no source says that m3ter does it."""
+        return list(ASSUMPTIONS)
+
+    def start(self) -> Self:
+        """Listen and answer, from a daemon thread; harmless where it runs already.
+
+        Raises:
+            OSError: the port is taken, or the data file cannot be used.
+        """
+        with self._lock:
+            if self._server is not None:
+                return self
+            listening = listen(*self._wanted)
+            try:
+                store = Store(self._data)
+            except OSError:
+                listening.close()
+                raise
+            self._world = World(self._clock, self.keys, store, self.faults, self._limits, **self._switches)
+            self._server = Server(listening, build(self._world), self._record)
+            self._thread = threading.Thread(
+                target=self._server.serve_forever, args=(_POLL_SECONDS,), name="m3ter-sandbox", daemon=True
+            )
+            self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop answering and close every connection; harmless where it does not run. Data in memory is gone."""
+        with self._lock:
+            server, thread, world = self._server, self._thread, self._world
+            self._server = self._thread = self._world = None
+        if server is None or thread is None or world is None:
+            return
+        world.stopping.set()
+        server.shutdown()
+        server.close_connections()
+        thread.join(_STOP_SECONDS)
+        world.store.close()
+
+    def reset(self) -> None:
+        """Go back to the beginning: no data, no log, no faults, no counted requests, the first keys only."""
+        with self._lock:
+            self._log.clear()
+            if self._world is not None:
+                self._world.store.clear()
+        self.faults.clear()
+        self.keys.reset()
+        if self._limits is not None:
+            self._limits.reset()
+
+    def _record(self, method: str, path: str, status: int) -> None:
+        with self._lock:
+            self._log.append(RequestRecord(method, path, status))

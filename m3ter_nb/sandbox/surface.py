@@ -1,0 +1,149 @@
+"""The operations of the m3ter API that the sandbox plays, read from ``surface.json``.
+
+The table was derived once from the official OpenAPI document ("m3ter API 1.0"): paths, operation names, page sizes,
+filters and the shape of request bodies. A contract test derives it anew and holds it to the document.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import fastjsonschema
+
+from .answers import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Body", "Collection", "Surface", "load", "rule"]
+
+_DRAFT = "http://json-schema.org/draft-07/schema#"
+
+
+def rule(path: str) -> str:
+    """Return a path of the table as a routing rule below an organization."""
+    return "/organizations/<org_id>/" + re.sub(r"\{(\w+)\}", r"<\1>", path)
+
+
+class Body:
+    """The shape of a request body: a JSON Schema (draft 7) of the documented constraints."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+        self.properties: Mapping[str, Any] = schema.get("properties", {})
+        self.required = frozenset(schema.get("required", ()))
+
+    @cached_property
+    def _validate(self) -> Callable[[Any], Any]:
+        # Compiling takes milliseconds, so it waits for the first body of this shape.
+        compiled: Callable[[Any], Any] = fastjsonschema.compile(
+            {"$schema": _DRAFT, **self.schema}, use_default=False
+        )
+        return compiled
+
+    def check(self, value: Any) -> dict[str, Any]:
+        """Return the fields of ``value`` that the document knows, without nulls.
+
+        Raises:
+            Refusal: 400, naming the field and what is wrong with it.
+        """
+        if not isinstance(value, dict):
+            raise Refusal(400, "The body must be a JSON object")
+        known = {
+            name: item
+            for name, item in value.items()
+            if item is not None and (name in self.properties or not self.properties)
+        }
+        try:
+            self._validate(known)
+        except fastjsonschema.JsonSchemaValueException as error:
+            raise Refusal(400, _in_words(error.message)) from None
+        _check_custom_fields(known.get("customFields", {}))
+        return known
+
+
+def _in_words(message: str) -> str:
+    """Return a validator's message with our name of the whole instead of its own ("data")."""
+    return re.sub(r"^data(?=\W)(\.?)", lambda found: "" if found[1] else "The body", message)
+
+
+def _check_custom_fields(fields: Mapping[str, Any]) -> None:
+    """Hold custom fields to their documented limits: up to 100 of them, text or numbers."""
+    if len(fields) > 100:  # noqa: PLR2004 - the documented maximum
+        raise Refusal(400, "customFields must hold at most 100 fields")
+    for name, value in fields.items():
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise Refusal(400, f"customFields.{name} must be a string or a number")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A list of entities at ``path``, each at ``path/{id}``.
+
+    Attributes:
+        path: below the organization, with ``{names}`` where it varies.
+        operations: what can be done (``list``, ``create``, ``retrieve``, ``update``, ``delete``), each with the
+            operation's name in the document.
+        page_size_max: largest ``pageSize``.
+        filters: query parameters of the list.
+        body: the shape of a create or update, or None where clients cannot write.
+    """
+
+    path: str
+    operations: Mapping[str, str]
+    page_size_max: int
+    filters: tuple[str, ...] = ()
+    body: Body | None = None
+
+    @property
+    def parent(self) -> str | None:
+        """The path of the entity that this collection belongs to, or None."""
+        above = re.fullmatch(r"(.*/\{\w+Id\})/[^{}]+", self.path)
+        return above[1] if above else None
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The whole table.
+
+    Attributes:
+        collections: by path.
+        views: further lists over entities that live elsewhere: operation name and largest page, by path.
+        singletons: objects of which an organization has one: operation names and body, by path.
+        bodies: the other request bodies, by the name of their schema.
+        others: the remaining operations, ``"METHOD path"`` to the operation's name.
+    """
+
+    collections: Mapping[str, Collection]
+    views: Mapping[str, tuple[str, int]]
+    singletons: Mapping[str, tuple[Mapping[str, str], Body]]
+    bodies: Mapping[str, Body]
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+@cache
+def load() -> Surface:
+    """Read the table; once per process."""
+    table = json.loads((files(__package__) / "surface.json").read_text("utf-8"))
+    collections = {
+        path: Collection(
+            path,
+            entry["operations"],
+            entry["page_size_max"],
+            tuple(entry["filters"]),
+            Body(entry["body"]) if "body" in entry else None,
+        )
+        for path, entry in table["collections"].items()
+    }
+    return Surface(
+        collections,
+        {path: (entry["operation"], entry["page_size_max"]) for path, entry in table["views"].items()},
+        {path: (entry["operations"], Body(entry["body"])) for path, entry in table["singletons"].items()},
+        {name: Body(schema) for name, schema in table["bodies"].items()},
+        table["others"],
+    )

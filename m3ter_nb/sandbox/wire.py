@@ -1,0 +1,159 @@
+"""The HTTP server beneath the application: Werkzeug's threaded server, with connections that stay open.
+
+Werkzeug's own handler closes every connection after one answer. Ours reads each body whole, so that it can keep the
+connection (HTTP/1.1, RFC 9112), and sends head and body in one write, so that no answer waits for a delayed ACK.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.test import run_wsgi_app
+
+from .app import WIRE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+
+__all__ = ["Server", "listen"]
+
+_BACKLOG = 128
+#: A longer body is cut off; what is left tells the application that it was over-long.
+_READ_AT_MOST = 16_000_000
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on a loopback address.
+
+    Raises:
+        ValueError: the host is not loopback, or the port is none.
+        OSError: the port is taken or may not be used.
+    """
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError(f"The sandbox listens on loopback only (127.0.0.1 or ::1), not on {host!r}.")
+    if not 0 <= port <= 65_535:  # noqa: PLR2004 - the largest port
+        raise ValueError(f"A port is a number from 0 to 65535, not {port}.")
+    address = "::1" if host == "::1" else "127.0.0.1"
+    listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        # Without it, a port cannot be used again within a minute of the last stop.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address, port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise OSError(
+            error.errno,
+            f"The sandbox cannot listen on {address}:{port} ({error.strerror}): "
+            "choose another port, or 0 for any free one",
+        ) from None
+    return listening
+
+
+class Server(ThreadedWSGIServer):
+    """Serves one application on a listening socket, a thread per connection.
+
+    Args:
+        listening: the socket; the server takes it over.
+        app: the application.
+        record: called with method, path and status before each answer is sent (0: dropped without one).
+    """
+
+    daemon_threads = True
+
+    def __init__(self, listening: socket.socket, app: Flask, record: Callable[[str, str, int], None]) -> None:
+        host, port = listening.getsockname()[:2]
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+        self.record = record
+        super().__init__(host, port, app, _Handler, fd=listening.fileno())
+        listening.close()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection, known to :meth:`close_connections` while it lasts."""
+        with self._open_lock:
+            self._open.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._open_lock:
+                self._open.discard(request)
+
+    def close_connections(self) -> None:
+        """End the connections that clients keep open: a stopped sandbox answers nothing more."""
+        with self._open_lock:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(WSGIRequestHandler):
+    """Answers the requests of one connection, one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Server
+
+    @property
+    def server_version(self) -> str:  # type: ignore[override]  # http.server declares an attribute
+        """The ``Server`` header: what this is, and no versions."""
+        return "m3ter_nb-sandbox"
+
+    def version_string(self) -> str:
+        """Return the ``Server`` header without the version of Python."""
+        return self.server_version
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - Werkzeug's name
+        """Write nothing: the request log of the sandbox is the one to read."""
+
+    def run_wsgi(self) -> None:
+        """Answer one request."""
+        environ = self.make_environ()
+        try:
+            body, whole = self._read_body(environ)
+        except (ValueError, OSError):
+            self.close_connection = True
+            return
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        chunks, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
+        content = b"".join(chunks)
+        code = int(status.split(" ", 1)[0])
+        wire = environ.get(WIRE)
+        self.server.record(self.command, environ["PATH_INFO"], 0 if wire == "drop" else code)
+        if wire == "drop":
+            self.close_connection = True
+            return
+        if wire == "cut" or not whole:
+            self.close_connection = True
+        head = [f"HTTP/1.1 {status}", f"Server: {self.version_string()}", f"Date: {self.date_time_string()}"]
+        head += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
+        head.append(f"Content-Length: {len(content)}")
+        if self.close_connection:
+            head.append("Connection: close")
+        if wire == "cut":
+            content = content[: len(content) // 2]
+        if self.command == "HEAD":
+            content = b""
+        self.wfile.write("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + content)
+
+    def _read_body(self, environ: dict[str, Any]) -> tuple[bytes, bool]:
+        """Return the body and whether that is all of it."""
+        stream = environ["wsgi.input"]
+        if environ.get("wsgi.input_terminated"):
+            body = stream.read(_READ_AT_MOST)
+            return body, len(body) < _READ_AT_MOST
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        if length < 0:
+            raise ValueError(length)
+        body = stream.read(min(length, _READ_AT_MOST))
+        if len(body) < min(length, _READ_AT_MOST):
+            raise ConnectionError("the client closed the connection in the middle of its request")
+        return body, length <= _READ_AT_MOST

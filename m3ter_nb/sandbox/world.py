@@ -1,0 +1,75 @@
+"""Everything that one sandbox knows; the application reads and writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .faults import Faults
+    from .identity import Identity
+    from .limits import Limits
+    from .store import Store
+
+__all__ = ["LastPage", "OrganizationType", "RequestRecord", "World", "timestamp"]
+
+OrganizationType = Literal["SANDBOX", "PRODUCTION"]
+LastPage = Literal["absent", "null", "empty"]
+
+
+class RequestRecord(NamedTuple):
+    """One request as the log keeps it: never a header, a query or a body.
+
+    Attributes:
+        method: upper case.
+        path: without the query.
+        status: of the answer; 0 where the connection was dropped without one.
+    """
+
+    method: str
+    path: str
+    status: int
+
+
+@dataclass(frozen=True)
+class World:
+    """The parts of one sandbox.
+
+    Attributes:
+        clock: returns the time in seconds since 1970.
+        identity: service users, keys and tokens.
+        store: entities and measurements.
+        faults: trouble on demand.
+        limits: the documented rates, or None where they are off.
+        organization_type: what users/me says of the organization.
+        conflict_status: answers a stale version or a code that is taken.
+        last_page: how a list says that nothing follows.
+        stopping: set when the sandbox stops, so that no delay outlives it.
+    """
+
+    clock: Callable[[], float]
+    identity: Identity
+    store: Store
+    faults: Faults
+    limits: Limits | None
+    organization_type: OrganizationType = "SANDBOX"
+    conflict_status: int = 409
+    last_page: LastPage = "absent"
+    stopping: Event = field(default_factory=Event)
+
+    def now(self) -> str:
+        """Return the time as the API writes it."""
+        return timestamp(self.clock())
+
+    def pause(self, seconds: float) -> None:
+        """Wait so long, or until the sandbox stops."""
+        self.stopping.wait(seconds)
+
+
+def timestamp(seconds: float) -> str:
+    """Return seconds since 1970 as ISO 8601 in UTC, with milliseconds and ``Z``."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
