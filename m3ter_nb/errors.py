@@ -16,6 +16,7 @@
     │   └── TokenExpired           the token ended and cannot be renewed
     ├── ConnectionFailed           check the network and the host, then run the cell again
     │   ├── ConnectionTimeout      no answer in time
+    │   ├── ConnectionBroken       it broke before the answer was complete
     │   └── UnexpectedAnswer       something answered, but not as m3ter does
     └── ApiError                   m3ter refused the request; its own message is in the text
         ├── BadRequest             400, 413, 422: mend the request
@@ -41,6 +42,7 @@ __all__ = [
     "ApiError",
     "BadRequest",
     "ConfirmationNeeded",
+    "ConnectionBroken",
     "ConnectionFailed",
     "ConnectionTimeout",
     "CredentialsConflict",
@@ -129,6 +131,10 @@ class ConnectionFailed(M3terError):
 
 class ConnectionTimeout(ConnectionFailed):
     """The host did not answer within the timeout."""
+
+
+class ConnectionBroken(ConnectionFailed):
+    """The connection broke after the request had begun to travel; it may have been carried out."""
 
 
 class UnexpectedAnswer(ConnectionFailed):
