@@ -1,1 +1,73 @@
-"""m3ter_nb: log in to m3ter from a notebook."""
+"""m3ter from a notebook: log in, keep the token fresh, call the API in one line, and leak nothing.
+
+In a notebook: ``%load_ext m3ter_nb``, then ``%m3ter_login``. In a script::
+
+    import m3ter_nb
+
+    with m3ter_nb.login() as session:      # credentials from the environment, then .env
+        for product in session.pages("products"):
+            print(product["name"])
+
+Importing this package imports neither IPython, ipywidgets nor requests; they come with what needs them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from m3ter_nb.credentials import Credentials
+    from m3ter_nb.errors import M3terError
+    from m3ter_nb.sandbox import Sandbox
+    from m3ter_nb.session import M3terSession, login
+    from m3ter_nb.tokens import Token
+
+__all__ = [
+    "Credentials",
+    "M3terError",
+    "M3terSession",
+    "Sandbox",
+    "Token",
+    "load_ipython_extension",
+    "login",
+    "unload_ipython_extension",
+]
+
+_HOMES = {
+    "Credentials": "credentials",
+    "M3terError": "errors",
+    "M3terSession": "session",
+    "Sandbox": "sandbox",
+    "Token": "tokens",
+    "login": "session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("m3ter-nb")
+    if name in _HOMES:
+        value = globals()[name] = getattr(import_module(f"m3ter_nb.{_HOMES[name]}"), name)
+        return value
+    raise AttributeError(f"module 'm3ter_nb' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register the magics (``%load_ext m3ter_nb``)."""
+    from m3ter_nb.magics import load  # noqa: PLC0415 - a script does without IPython
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take back all that loading and using the magics has left in the shell (``%unload_ext m3ter_nb``)."""
+    from m3ter_nb.magics import unload  # noqa: PLC0415 - a script does without IPython
+
+    unload(shell)

@@ -1,0 +1,160 @@
+"""What an error answer of the API means, and what to do next.
+
+m3ter documents the statuses (https://m3ter.mintlify.app/guides/m3ter-apis/http-error-codes) and the body
+``{"message": ...}``; the token endpoint, and what stands in front of the API, answer in other shapes.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from m3ter_nb.bodies import LONGEST_BODY
+from m3ter_nb.errors import (
+    ApiError,
+    BadRequest,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    ServerError,
+    VersionConflict,
+)
+from m3ter_nb.transport import retry_after
+
+if TYPE_CHECKING:
+    import requests
+
+    from m3ter_nb.tokens import Token
+
+__all__ = ["reason_of", "refused"]
+
+_LONGEST_REASON = 300
+_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+
+
+def refused(  # noqa: PLR0913 - one answer and all that is known of its call, by keyword
+    response: requests.Response,
+    *,
+    method: str,
+    path: str,
+    org_id: str | None,
+    token: Token | None,
+    attempts: int = 1,
+) -> ApiError:
+    """Return the error for an answer with a status of 400 or more.
+
+    Args:
+        response: the answer; its request's Authorization header is masked from here on.
+        method: upper case.
+        path: of the call, without host.
+        org_id: the organization that the session is for.
+        token: the token that the call carried.
+        attempts: how many requests the call took.
+    """
+    body = response.request.body
+    size = len(body) if body else 0
+    response.request.headers["Authorization"] = "Bearer <hidden>"
+    status, reason = response.status_code, reason_of(response)
+    shown = path.removeprefix(f"/organizations/{org_id}/")
+    said = f"{method} {shown} was refused with {status}" + (f": {reason}" if reason else ".")
+    kind: type[ApiError]
+    if status == HTTPStatus.CONFLICT or (
+        method == "PUT" and status == HTTPStatus.BAD_REQUEST and "version" in reason.lower()
+    ):
+        kind = VersionConflict
+        advice = _conflict_advice(method, attempts)
+    elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        kind, advice = Forbidden, _forbidden_advice(path, org_id, token, size)
+    elif status == HTTPStatus.NOT_FOUND:
+        kind, advice = NotFound, "Check the path and the id; a list shows which there are."
+        if method == "DELETE" and attempts > 1:
+            advice = "An earlier attempt of this call was cut off and may have deleted it."
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
+        kind, advice = RateLimited, _come_back(response)
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        kind, advice = ServerError, f"This is on m3ter's side. {_come_back(response)}"
+    elif status < HTTPStatus.BAD_REQUEST:
+        kind, advice = (
+            ApiError,
+            "The API sent the call elsewhere, and a token does not follow. Check the base URL.",
+        )
+    else:
+        kind, advice = BadRequest, "Mend the request as it says; --show curl shows what was sent."
+    error = kind(
+        f"{said.rstrip('.')}. {advice}",
+        status=status,
+        method=method,
+        path=path,
+        reason=reason,
+        response=response,
+    )
+    if isinstance(error, RateLimited):
+        error.retry_after = retry_after(response)
+    return error
+
+
+def reason_of(response: requests.Response) -> str:
+    """Return the server's own message as one line: of either JSON shape, or of a web page its title."""
+    text = response.text if len(response.content) <= 1_000_000 else ""  # noqa: PLR2004 - a message is never that long
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        parts = [answer.get(key) for key in ("message", "error", "error_description")]
+        text = ": ".join(part for part in parts if isinstance(part, str) and part)
+    elif text.lstrip().startswith("<"):
+        title = re.search(r"<(title|h1)[^>]*>(.*?)</\1>", text, re.IGNORECASE | re.DOTALL)
+        text = html.unescape(re.sub(r"<[^>]+>", " ", title.group(2))) if title else "(a web page)"
+    elif answer is not None:
+        text = ""
+    # What a server echoes may hold the token it was sent.
+    line = " ".join(_JWT.sub("<token>", text).split())
+    line = "".join(c for c in line if c.isprintable())
+    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
+
+
+def _conflict_advice(method: str, attempts: int) -> str:
+    if method == "PUT" and attempts > 1:
+        return (
+            "An earlier attempt of this call was cut off and may have succeeded: read the entity and compare."
+        )
+    if method == "PUT":
+        return (
+            "The version you sent is not the stored one: somebody changed it since you read it, and nothing was "
+            "overwritten. GET it again, make your change on that, and PUT."
+        )
+    return "It clashes with what is stored; nothing was changed."
+
+
+def _forbidden_advice(path: str, org_id: str | None, token: Token | None, size: int) -> str:
+    """Give the causes that m3ter hides behind one status, likeliest first."""
+    if size > LONGEST_BODY:
+        return f"The body has {size:,} bytes; m3ter's firewall refuses more than {LONGEST_BODY:,}."
+    match = re.match(r"/organizations/([^/]+)", path)
+    token_org = token.org_id if token is not None else None
+    home = token_org or org_id
+    if match and home and match.group(1) != home:
+        return f"The path names organization {match.group(1)}, but the token is for {home}."
+    causes = []
+    permissions = token.permissions if token is not None else ()
+    if permissions:
+        shown = ", ".join(permissions[:5]) + (", …" if len(permissions) > 5 else "")  # noqa: PLR2004 - one line
+        causes.append(f"the service user lacks the permission (its token allows {shown})")
+    else:
+        causes.append("the service user lacks the permission")
+    causes.append("its key was made inactive or its policy changed (log in again)")
+    causes.append("the firewall took something in the request for an attack")
+    return f"Likely causes, in order: {'; '.join(causes)}."
+
+
+def _come_back(response: requests.Response) -> str:
+    wait = retry_after(response)
+    if wait is None:
+        return "Try again in a minute."
+    if wait < 120:  # noqa: PLR2004 - up to two minutes are told in seconds
+        return f"Try again in {wait:.0f} s."
+    return f"Try again in {wait / 60:.0f} minutes."

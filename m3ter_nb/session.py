@@ -1,0 +1,478 @@
+"""A session with the m3ter API: one organization, one token source, calls that return decoded JSON."""
+
+from __future__ import annotations
+
+import json as json_
+import os
+import posixpath
+import time
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlsplit
+
+from m3ter_nb.bodies import encode_body
+from m3ter_nb.credentials import HOST_VARIABLE, Credentials, find_settings
+from m3ter_nb.errors import (
+    CredentialsMissing,
+    Forbidden,
+    InvalidArgument,
+    OrganizationMismatch,
+    UnexpectedAnswer,
+)
+from m3ter_nb.refusals import refused
+from m3ter_nb.tokens import (
+    DEFAULT_MARGIN,
+    SYSTEM_CLOCK,
+    Clock,
+    Token,
+    TokenAuth,
+    TokenSource,
+    fetch_token,
+    ready_token,
+)
+from m3ter_nb.transport import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Timeout, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import requests
+    from m3ter import AsyncM3ter, M3ter
+
+__all__ = ["M3terSession", "login"]
+
+METHODS = ("GET", "POST", "PUT", "DELETE")
+
+_REFUSED = (401, 403)
+
+# RFC 9110 section 9.2.2; a PUT carries a version, so a second one that follows a lost answer is refused, not applied.
+_IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
+# POSTs that only read.
+_READING_POSTS = ("usage/query", "dataexplorer/", "/search")
+
+# The largest pageSize that a list takes is 100 but for these (pageSize maxima of the OpenAPI document).
+_PAGES_OF_200 = frozenset(
+    {
+        "balancechargeschedules",
+        "balancetransactionschedules",
+        "charges",
+        "children",
+        "counterpricings",
+        "counters",
+        "destinations",
+        "externalmappings",
+        "integrationconfigs",
+        "integrationruns",
+        "invitations",
+        "lookuptables",
+        "permissions",
+        "plangroups",
+        "products",
+        "revisions",
+        "transactions",
+        "usergroups",
+        "users",
+        "webhooks",
+    }
+)
+_PAGE_SIZE = {"usageReport": 50}
+_REMEMBERED_VERSIONS = 20_000
+
+
+class M3terSession:
+    """Calls to one organization of m3ter, with a token that is kept fresh.
+
+    Safe to share between threads. A context manager; ``close`` forgets the token.
+
+    Args:
+        source: gives the token.
+        transport: to the API.
+        org_id: the organization's id; None to take it from the token.
+        credentials_source: where the credentials came from, as a phrase that fits after "from".
+
+    Raises:
+        OrganizationMismatch: the token is for another organization.
+    """
+
+    def __init__(
+        self,
+        source: TokenSource,
+        transport: Transport,
+        *,
+        org_id: str | None = None,
+        credentials_source: str = "arguments",
+    ) -> None:
+        self._source = source
+        self._transport = transport
+        token = source.current
+        self._org_id = _agreed_org_id(token.org_id if token is not None else None, org_id)
+        self.credentials_source = credentials_source
+        self._auth = TokenAuth(source, transport.origins)
+        self._versions: dict[str, int] = {}
+
+    @property
+    def token(self) -> Token:
+        """A fresh token.
+
+        Raises:
+            NotLoggedIn, TokenExpired, LoginRefused, ConnectionFailed: as :meth:`TokenSource.token`.
+        """
+        return self._source.token()
+
+    @property
+    def source(self) -> TokenSource:
+        """Where the token comes from."""
+        return self._source
+
+    @property
+    def auth(self) -> TokenAuth:
+        """For plain requests: ``requests.get(url, auth=m3ter_session.auth)``."""
+        return self._auth
+
+    @property
+    def base_url(self) -> str:
+        """The Config API's base URL, without a trailing slash."""
+        return self._transport.base_url
+
+    @property
+    def host(self) -> str:
+        """The Config API's host, with the port where it is not the scheme's own."""
+        return self._transport.host
+
+    @property
+    def origins(self) -> frozenset[tuple[str, str, int]]:
+        """The origins (scheme, host, port) that the token may go to."""
+        return self._transport.origins
+
+    @property
+    def org_id(self) -> str:
+        """The organization's id.
+
+        Raises:
+            InvalidArgument: the token does not say, and none was given.
+        """
+        if self._org_id is None:
+            raise InvalidArgument(
+                "The token does not say which organization it is for. Log in with --org-id ID, or set M3TER_ORG_ID "
+                "(Console: Settings > Organization Details).",
+            )
+        return self._org_id
+
+    def __repr__(self) -> str:
+        return f"M3terSession({self.base_url!r}, org_id={self._org_id!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget the token and the credentials, and close the connections."""
+        self._source.forget()
+        self._transport.close()
+
+    def get(self, path: str, *, params: Any = None) -> Any:
+        """Read; see :meth:`request`."""
+        return self.request("GET", path, params=params)
+
+    def post(self, path: str, *, params: Any = None, json: Any = None) -> Any:
+        """Create, or ask; see :meth:`request`."""
+        return self.request("POST", path, params=params, json=json)
+
+    def put(self, path: str, *, params: Any = None, json: Any = None) -> Any:
+        """Replace an entity; a missing ``version`` is that of the last read. See :meth:`request`."""
+        return self.request("PUT", path, params=params, json=json)
+
+    def delete(self, path: str, *, params: Any = None) -> Any:
+        """Delete an entity, and return it as it was; see :meth:`request`."""
+        return self.request("DELETE", path, params=params)
+
+    def url(self, path: str, method: str = "GET") -> str:
+        """Return the URL that a call goes to.
+
+        Args:
+            path: under ``/organizations/{orgId}/`` without a leading slash, from the host's root with one; an
+                absolute URL only to the API's own hosts.
+            method: upper case; measurements are posted to the ingest host.
+
+        Raises:
+            InvalidArgument: the path is empty or climbs (``..``), or the organization is not known.
+        """
+        if "://" in path or path.startswith("//"):
+            return path
+        plain, question, query = path.partition("?")
+        if not plain.strip("/ ") or any(piece in ("..", ".") for piece in plain.split("/")):
+            raise InvalidArgument(
+                f"{path!r} is no path of the API; give one such as 'products' or 'products/ID'."
+            )
+        plain = quote(plain.strip(), safe="/%:@!$&'()*+,;=-._~")
+        if not plain.startswith("/"):
+            plain = f"/organizations/{self.org_id}/{plain}"
+        to_ingest = method == "POST" and plain.rstrip("/").endswith("/measurements")
+        host = self._transport.ingest_url if to_ingest else self._transport.base_url
+        return f"{host}{plain}{question}{query}"
+
+    def request(self, method: str, path: str, *, params: Any = None, json: Any = None) -> Any:
+        """Make one call and return the decoded JSON.
+
+        A call that is safe to repeat is repeated after 429, 502, 503, 504 and a broken connection. After 401 or 403
+        with a token at its end, one new token and one more try.
+
+        Args:
+            method: GET, POST, PUT or DELETE.
+            path: see :meth:`url`.
+            params: the query, as ``requests`` takes it; lists are joined by commas, as the official SDKs do.
+            json: the body; None for no body.
+
+        Returns:
+            dict | list | None: the decoded answer; None where it is empty.
+
+        Raises:
+            ApiError: and its kinds; m3ter refused.
+            ConnectionFailed: and its kinds; nothing came, or something broken.
+            InvalidArgument: the call is malformed; nothing was sent.
+        """
+        method = method.upper()
+        if method not in METHODS:
+            raise InvalidArgument(f"{method} is no method of the m3ter API; it has {', '.join(METHODS)}.")
+        if method == "PUT":
+            json = self._with_version(path, json)
+        body = None if json is None else encode_body(json)
+        url = self.url(path, method)
+        token = self._source.token()
+        response = self._send(method, url, params, body, json)
+        if response.status_code in _REFUSED and self.ended(token):
+            token = self._source.renew(token)
+            response = self._send(method, url, params, body, json)
+        if response.status_code >= 300:  # noqa: PLR2004 - redirects are not followed: the token stays home
+            raise refused(
+                response,
+                method=method,
+                path=urlsplit(url).path,
+                org_id=self._org_id,
+                token=token,
+                attempts=getattr(response, "attempts", 1),
+            )
+        return self._decoded(response, method, url)
+
+    def pages(self, path: str, **params: Any) -> Iterator[Any]:
+        """Yield every item of a list, page by page, newest first (https://docs.m3ter.com/api/pagination).
+
+        Args:
+            path: of the list, e.g. ``"products"``.
+            params: filters; ``pageSize`` defaults to the largest that the list takes.
+
+        Raises:
+            InvalidArgument: the path is not that of a list.
+            ApiError, ConnectionFailed: as :meth:`request`.
+        """
+        params.setdefault("pageSize", largest_page(path))
+        while True:
+            page = self.request("GET", path, params=params)
+            items = page.get("data") if isinstance(page, dict) else None
+            if not isinstance(items, list):
+                raise InvalidArgument(f"{path} is not a list: its answer has no data. Use a plain GET.")
+            yield from items
+            next_token = page.get("nextToken")
+            if not next_token:
+                return
+            if next_token == params.get("nextToken"):
+                raise UnexpectedAnswer(
+                    f"{self.host} gave the same nextToken twice for {path}; stopped there."
+                )
+            params["nextToken"] = next_token
+
+    def whoami(self) -> dict[str, Any]:
+        """Return the service user and the organization (``GET users/me``).
+
+        Keys, each optional: ``serviceUser``, ``user``, ``organization``. Empty where the permission is missing.
+
+        Source: https://docs.m3ter.com/api/user/retrieve-current-user-information
+        """
+        try:
+            me = self.request("GET", "users/me")
+        except Forbidden:
+            return {}
+        return me if isinstance(me, dict) else {}
+
+    def sdk(self, **options: Any) -> M3ter:
+        """Return the official SDK's client, on this session's token source: one token request for any number of calls.
+
+        Args:
+            options: further arguments of ``m3ter.M3ter``.
+
+        Raises:
+            MissingExtra: the SDK is not installed.
+        """
+        from m3ter_nb.sdk import sdk_client  # noqa: PLC0415 - the SDK takes half a second to import
+
+        return sdk_client(self, **options)
+
+    def async_sdk(self, **options: Any) -> AsyncM3ter:
+        """Return the official SDK's async client, on this session's token source.
+
+        Args:
+            options: further arguments of ``m3ter.AsyncM3ter``.
+
+        Raises:
+            MissingExtra: the SDK is not installed.
+        """
+        from m3ter_nb.sdk import async_sdk_client  # noqa: PLC0415 - the SDK takes half a second to import
+
+        return async_sdk_client(self, **options)
+
+    def _send(self, method: str, url: str, params: Any, body: bytes | None, json: Any) -> requests.Response:
+        return self._transport.send(
+            method,
+            url,
+            auth=self._auth,
+            params=_joined(params),
+            body=body,
+            content_type="application/json" if body is not None else None,
+            repeatable=method in _IDEMPOTENT or _safe_to_repeat(url, json),
+        )
+
+    def ended(self, token: Token) -> bool:
+        """Whether a token that was refused may have been refused for its age: by our clock, or by its own claim."""
+        if not self._source.renews:
+            return False
+        if self._source.current is not token or self._source.near_end():
+            return True
+        exp = token.claims.get("exp")
+        return isinstance(exp, (int, float)) and exp <= time.time() + self._source.margin
+
+    def _decoded(self, response: requests.Response, method: str, url: str) -> Any:
+        content = response.content
+        if not content.strip():
+            return None
+        try:
+            decoded = json_.loads(content)
+        except ValueError:
+            what = "a web page" if content.lstrip()[:1] == b"<" else "text that is not whole JSON"
+            raise UnexpectedAnswer(
+                f"{self.host} answered {method} {urlsplit(url).path} with {what}. Check the path and the base URL.",
+            ) from None
+        self._remember(decoded)
+        return decoded
+
+    def _remember(self, decoded: Any) -> None:
+        """Keep the versions that were read, for a PUT that does not name one."""
+        if not isinstance(decoded, dict):
+            return
+        items = decoded.get("data")
+        if len(self._versions) > _REMEMBERED_VERSIONS:
+            self._versions.clear()
+        for item in items if isinstance(items, list) else (decoded,):
+            if isinstance(item, dict) and "version" in item and "id" in item:
+                self._versions[item["id"]] = item["version"]
+
+    def _with_version(self, path: str, json: Any) -> Any:
+        entity_id = posixpath.basename(path.partition("?")[0].rstrip("/"))
+        if isinstance(json, dict) and json.get("version") is None and entity_id in self._versions:
+            return {**json, "version": self._versions[entity_id]}
+        return json
+
+
+def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
+    credentials: Credentials | None = None,
+    *,
+    base_url: str | None = None,
+    org_id: str | None = None,
+    refresh: bool = True,
+    dotenv: str | os.PathLike[str] | None = None,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    margin: float = DEFAULT_MARGIN,
+    notify: Callable[[str], None] | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> M3terSession:
+    """Log in to m3ter and return a session; the token request is made at once.
+
+    Args:
+        credentials: of a service user; None to find them in the environment, then in ``.env``.
+        base_url: of the API; None: ``M3TER_BASE_URL``, then production.
+        org_id: the organization that the token must be for; None: ``M3TER_ORG_ID``, else whatever the token says.
+        refresh: whether the token is renewed; if not, no secret is kept.
+        dotenv: a ``.env`` file to take everything from.
+        timeout: seconds to wait for the connection and for each piece of an answer.
+        margin: seconds before its end at which a token is renewed.
+        notify: is told of long waits and failed renewals; the default logs them.
+        clock: where time comes from.
+
+    Raises:
+        CredentialsError: missing, contradictory or refused credentials, or another organization's.
+        ConnectionFailed: the host could not be reached.
+        InvalidArgument: a malformed or unsafe base URL.
+    """
+    token_text = None
+    if credentials is None:
+        settings = find_settings(dotenv=dotenv)
+        if not settings.complete:
+            raise CredentialsMissing(
+                "No credentials: set M3TER_API_KEY and M3TER_API_SECRET in the environment or in a .env file "
+                "(or M3TER_API_TOKEN for a ready token).",
+            )
+        credentials, token_text = settings.credentials, settings.token
+        base_url, org_id, source = base_url or settings.base_url, org_id or settings.org_id, settings.source
+    else:
+        # Credentials that were handed over go to the host that the caller or the environment names, as in the SDKs;
+        # a .env that merely lies about has no say.
+        base_url = base_url or os.environ.get(HOST_VARIABLE)
+        source = credentials.source
+    transport = Transport(base_url or DEFAULT_BASE_URL, timeout=timeout, notify=notify)
+    if token_text is not None:
+        token = ready_token(token_text, source=source, clock=clock)
+        renew = None
+    else:
+        assert credentials is not None  # noqa: S101 - complete settings hold one or the other
+        owner = credentials
+
+        def renew() -> Token:
+            return fetch_token(owner, transport, clock=clock)
+
+        token = renew()
+    token_source = TokenSource(
+        token, renew if refresh else None, margin=margin, clock=clock, notify=transport.notify
+    )
+    return M3terSession(token_source, transport, org_id=org_id, credentials_source=source)
+
+
+def largest_page(path: str) -> int:
+    """Return the largest ``pageSize`` that a list takes (its documented maximum)."""
+    pieces = [piece for piece in path.partition("?")[0].split("/") if piece]
+    name = pieces[-1] if pieces else ""
+    return _PAGE_SIZE.get(name, 200 if name in _PAGES_OF_200 else 100)
+
+
+def _agreed_org_id(of_token: str | None, asked_for: str | None) -> str | None:
+    if of_token and asked_for and of_token != asked_for:
+        raise OrganizationMismatch(
+            f"The token is for organization {of_token}, but {asked_for} was asked for (--org-id or M3TER_ORG_ID). "
+            "Use a key of that organization, or leave the id out: the token knows its own.",
+        )
+    return asked_for or of_token
+
+
+def _joined(params: Any) -> Any:
+    """Join lists by commas, as the official SDKs send them, and write booleans as JSON does."""
+    if not isinstance(params, dict):
+        return params
+    return {key: _query_value(value) for key, value in params.items()}
+
+
+def _query_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ",".join(str(item) for item in value)
+    return value
+
+
+def _safe_to_repeat(url: str, json: Any) -> bool:
+    """Whether a POST may be sent twice: it only reads, or m3ter drops the second of its measurements by their uid."""
+    path = urlsplit(url).path
+    if any(mark in path for mark in _READING_POSTS):
+        return True
+    if not path.endswith("/measurements") or not isinstance(json, dict):
+        return False
+    measurements = json.get("measurements")
+    # Idempotent "within a 35-day window" by uid (docs: faqs-metering).
+    return isinstance(measurements, list) and all(isinstance(m, dict) and m.get("uid") for m in measurements)
