@@ -1,0 +1,383 @@
+"""Records are plain data that show themselves: masked, cut, escaped, and fast however long the list."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import pickle
+import re
+import sys
+from html.parser import HTMLParser
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from IPython.lib.pretty import pretty
+
+from m3ter_nb.errors import MissingExtra
+from m3ter_nb.records import Record, Records, as_records
+from m3ter_nb.table import table_of_entity, table_of_rows
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIyOTA2ZDE4ZiJ9.c2lnbmF0dXJl"
+PRODUCT = {
+    "id": "81c49a54-dfcd-4da5-bbf3-d2885ec025dd",
+    "version": 1,
+    "customFields": {"tier": "gold"},
+    "dtCreated": "2026-10-01T09:30:00.000Z",
+    "name": "API calls",
+    "code": "api_calls",
+}
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=30),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=12), children, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+class Markup(HTMLParser):
+    """Collects the tags, attributes and text of a document."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[tuple[str, str | None]] = set()
+        self.cells: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag and its attributes; a cell or a paragraph opens a new text."""
+        self.tags.add(tag)
+        self.attributes.update(attrs)
+        if tag in {"td", "th", "p"}:
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        """Add to the text of the open cell."""
+        self.cells[-1] += data
+
+
+def products(number: int) -> list[dict[str, Any]]:
+    return [PRODUCT | {"name": f"Product {index}", "code": f"code_{index}"} for index in range(number)]
+
+
+def test_a_record_equals_its_dict_and_serialises_as_one() -> None:
+    record = as_records(PRODUCT, path="products/1")
+
+    assert record == PRODUCT
+    assert json.dumps(record) == json.dumps(PRODUCT)
+    assert isinstance(record, dict)
+
+
+def test_a_list_of_records_equals_its_list_and_serialises_as_one() -> None:
+    records = as_records(products(3), path="products")
+
+    assert records == products(3)
+    assert json.dumps(records) == json.dumps(products(3))
+    assert type(records[0]) is Record
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))]
+)
+def test_a_copy_keeps_type_and_attributes(duplicate: Any) -> None:
+    records = duplicate(Records(products(2), path="products", partial=True, next_token="abc"))
+
+    assert type(records) is Records
+    assert records == products(2)
+    assert (records.path, records.partial, records.next_token) == ("products", True, "abc")
+
+
+def test_the_decoded_json_is_not_changed() -> None:
+    decoded = {"data": products(1), "nextToken": None}
+
+    as_records(decoded)["data"][0]["name"] = "changed"
+
+    assert type(decoded["data"]) is list
+    assert decoded["data"] == products(1)
+
+
+def test_what_is_neither_list_nor_object_stays_what_it_is() -> None:
+    assert as_records("accepted") == "accepted"
+    assert as_records(None) is None
+
+
+def test_a_slice_is_a_list_of_records() -> None:
+    part = Records(products(5), path="products")[1:3]
+
+    assert type(part) is Records
+    assert part == products(5)[1:3]
+    assert "2 products" in str(part).splitlines()
+
+
+def test_a_page_is_read_as_documented() -> None:
+    page = as_records({"data": products(2), "nextToken": "abc"}, path="/organizations/x/products")
+
+    assert page["nextToken"] == "abc"
+    assert [product["code"] for product in page["data"]] == ["code_0", "code_1"]
+    assert page["data"].next_token == "abc"
+
+
+def test_a_page_shows_the_table_of_its_data_and_says_that_there_are_more() -> None:
+    page = as_records({"data": products(2), "nextToken": "abc"}, path="/organizations/x/products")
+
+    assert str(page).splitlines() == [
+        "name       code    id                                    version  dtCreated",
+        "──────────────────────────────────────────────────────────────────────────────────────────",
+        "Product 0  code_0  81c49a54-dfcd-4da5-bbf3-d2885ec025dd        1  2026-10-01T09:30:00.000Z",
+        "Product 1  code_1  81c49a54-dfcd-4da5-bbf3-d2885ec025dd        1  2026-10-01T09:30:00.000Z",
+        "2 products",
+        "more pages: add --all",
+        "not shown: customFields",
+    ]
+
+
+def test_the_last_page_promises_no_more() -> None:
+    assert "more pages" not in str(as_records({"data": products(2), "nextToken": ""}))
+
+
+def test_a_usage_query_cut_at_its_limit_says_so() -> None:
+    assert "more rows match" in str(as_records({"data": [{"sum": 3}], "hasMoreData": True}))
+
+
+def test_an_interrupted_list_says_that_it_is_partial() -> None:
+    records = Records(products(2), partial=True)
+
+    assert "partial: the reading was interrupted" in str(records)
+    assert "partial: the reading was interrupted" in records._repr_html_()
+
+
+def test_an_empty_list_says_what_there_is_none_of() -> None:
+    assert str(Records(path="/organizations/x/permissionpolicies?ids=a")) == "no permissionpolicies"
+    assert str(Records()) == "no rows"
+    assert Markup(Records(path="products")._repr_html_()).cells == ["no products"]
+
+
+def test_one_row_is_counted_in_the_singular() -> None:
+    assert str(Records(products(1), path="products")).splitlines()[-2] == "1 product"
+    assert str(Records([{"a": 1}], path="permissionpolicies")).splitlines()[-1] == "1 permissionpolicy"
+
+
+def test_an_entity_shows_a_row_per_field_nested_ones_included() -> None:
+    assert str(as_records(PRODUCT)).splitlines() == [
+        "name               API calls",
+        "code               api_calls",
+        "id                 81c49a54-dfcd-4da5-bbf3-d2885ec025dd",
+        "version            1",
+        "dtCreated          2026-10-01T09:30:00.000Z",
+        "customFields.tier  gold",
+    ]
+
+
+def test_an_entity_is_a_two_column_table_in_html() -> None:
+    assert Markup(as_records(PRODUCT)._repr_html_()).cells[:4] == ["name", "API calls", "code", "api_calls"]
+
+
+def test_a_long_list_shows_its_head_and_its_count() -> None:
+    markup = Markup(Records(products(10_000), path="products")._repr_html_())
+
+    assert "Product 19" in markup.cells
+    assert "Product 20" not in markup.cells
+    assert "the first 20 of 10,000 products" in markup.cells
+
+
+def test_a_long_value_is_cut_in_the_view_only() -> None:
+    records = Records([{"name": "x" * 500}])
+
+    assert "x" * 59 + "…" in Markup(records._repr_html_()).cells
+    assert records[0]["name"] == "x" * 500
+
+
+def test_html_that_came_as_data_is_shown_not_run() -> None:
+    html = Records([{"name": "<script>alert(1)</script>", "<b>": "&amp;"}])._repr_html_()
+
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert Markup(html).cells == ["name", "<b>", "<script>alert(1)</script>", "&amp;", "1 row"]
+
+
+@given(st.lists(json_values, max_size=4), st.text(max_size=20))
+def test_no_data_adds_markup(rows: list[Any], path: str) -> None:
+    entity = rows[0] if rows and isinstance(rows[0], dict) else {"value": rows}
+    for view in (Records(rows, path=path)._repr_html_(), Record(entity, path=path)._repr_html_()):
+        markup = Markup(view)
+
+        assert markup.tags <= {"div", "table", "thead", "tbody", "tr", "th", "td", "p"}
+        assert {name for name, _ in markup.attributes} <= {"class", "scope", "style"}
+        assert {value for name, value in markup.attributes if name == "style"} <= {"text-align: left"}
+
+
+@given(st.lists(json_values, max_size=4), st.integers(20, 120))
+def test_no_line_of_text_is_wider_than_asked(rows: list[Any], width: int) -> None:
+    for text in (table_of_rows(rows).text(width), table_of_entity({"value": rows}).text(width)):
+        assert all(len(line) <= width for line in text.split("\n"))
+        assert text.replace("\n", "").isprintable()
+
+
+def test_dollar_signs_are_not_typeset_as_mathematics() -> None:
+    assert 'class="tex2jax_ignore mathjax_ignore"' in Records([{"name": "$5 to $10"}])._repr_html_()
+
+
+def test_a_terminal_sequence_in_the_data_does_not_reach_the_terminal() -> None:
+    assert "\\x1b[2Jgone\\n" in str(Records([{"name": "\x1b[2Jgone\n"}]))
+
+
+def test_a_name_that_reverses_writing_direction_is_spelled_out() -> None:
+    assert "\\u202eabc" in Records([{"name": "\u202eabc"}])._repr_html_()
+
+
+def test_east_asian_text_keeps_the_columns_aligned() -> None:
+    lines = str(Records([{"name": "計測", "code": "a"}, {"name": "abcd", "code": "b"}])).splitlines()
+
+    assert lines[2:4] == ["計測  a", "abcd  b"]
+
+
+@pytest.mark.parametrize(
+    "field", ["access_token", "secret", "apiSecret", "apiKey", "clientSecret", "Authorization"]
+)
+def test_a_secret_field_is_masked_in_every_view(field: str) -> None:
+    nested = [{"name": "hook", "config": {field: "s3cr3t-value"}}]
+    records = Records([{field: "s3cr3t-value"}, *nested])
+
+    for view in (
+        str(records),
+        repr(records),
+        records._repr_html_(),
+        pretty(records),
+        repr(records[1]),
+        str(records[1]),
+    ):
+        assert "s3cr3t-value" not in view
+        assert "••••" in view
+    assert records[0][field] == "s3cr3t-value"
+
+
+@pytest.mark.parametrize("text", [JWT, f"Bearer {JWT}", f"said: {JWT}.", "Basic c2VjcmV0OnNlY3JldA=="])
+def test_a_token_is_masked_wherever_it_stands(text: str) -> None:
+    records = Records([{"note": text}, {"note": [{"deep": text}]}])
+
+    for view in (str(records), repr(records), records._repr_html_(), str(records[1]), repr(records[1])):
+        assert "eyJhbGci" not in view
+        assert "c2VjcmV0" not in view
+
+
+def test_the_cursor_and_public_ids_are_not_masked() -> None:
+    record = Record({"nextToken": "cursor", "integrationCredentialsId": "public", "tokenType": "Bearer"})
+
+    assert re.findall("cursor|public|Bearer", str(record)) == ["cursor", "public", "Bearer"]
+
+
+def test_repr_is_the_literal_of_the_data() -> None:
+    assert repr(as_records([PRODUCT])) == repr([PRODUCT])
+    assert repr(as_records(PRODUCT)) == repr(PRODUCT)
+
+
+def test_ipython_shows_the_table_alone_and_the_literal_inside_other_containers() -> None:
+    record = Record({"name": "Acme", "secret": "s3cr3t"})
+
+    assert pretty(record) == "name    Acme\nsecret  ••••"
+    assert pretty([record]) == "[{'name': 'Acme', 'secret': '••••'}]"
+
+
+def test_the_width_follows_a_terminal_and_is_constant_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "60")
+    assert str(Records(products(1))).splitlines()[0].endswith("dtCreated")
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert max(len(line) for line in str(Records(products(1))).splitlines()) <= 60
+
+
+def test_the_table_of_ten_thousand_rows_takes_half_of_pandas_time_at_most() -> None:
+    records = Records(products(10_000))
+    frame = pd.DataFrame(products(10_000))
+
+    def best(view: Any) -> float:
+        times = []
+        for _ in range(15):
+            start = perf_counter()
+            view()
+            times.append(perf_counter() - start)
+        return min(times)
+
+    assert best(records._repr_html_) <= 0.5 * best(frame._repr_html_)
+
+
+def test_a_frame_has_the_useful_columns_first_and_nested_fields_flattened() -> None:
+    frame = as_records(products(2), path="products").to_frame()
+
+    assert list(frame.columns) == ["name", "code", "id", "version", "dtCreated", "customFields.tier"]
+    assert list(frame["customFields.tier"]) == ["gold", "gold"]
+
+
+def test_a_page_becomes_the_frame_of_its_data() -> None:
+    frame = as_records({"data": products(2), "nextToken": "abc"}).to_frame()
+
+    assert list(frame["code"]) == ["code_0", "code_1"]
+
+
+def test_an_entity_becomes_a_frame_of_one_row() -> None:
+    assert as_records(PRODUCT).to_frame().shape == (1, 6)
+
+
+def test_an_empty_list_becomes_an_empty_frame() -> None:
+    assert Records().to_frame().empty
+    assert as_records({"data": []}).to_frame().empty
+
+
+@pytest.mark.parametrize("field", ["dtCreated", "ts", "eventTime", "startDateTimeUTC", "customFields.seen"])
+def test_a_column_of_date_times_becomes_utc_moments(field: str) -> None:
+    rows = [{field: "2026-10-01T09:30:00.000Z"}, {field: None}, {field: "2026-10-01T12:30:00+02:00"}]
+
+    column = Records(rows).to_frame()[field]
+
+    assert column[0] == pd.Timestamp("2026-10-01T09:30:00Z")
+    assert column[1] is pd.NaT
+    assert column[2] == pd.Timestamp("2026-10-01T10:30:00Z")
+
+
+def test_a_plain_date_becomes_a_moment_where_the_column_is_named_as_a_date() -> None:
+    frame = Records([{"startDate": "2026-10-01", "note": "2026-10-01"}]).to_frame()
+
+    assert frame["startDate"][0] == pd.Timestamp("2026-10-01T00:00:00Z")
+    assert frame["note"][0] == "2026-10-01"
+
+
+@pytest.mark.parametrize("value", ["LAST_DAY_OF_ARREARS", "2026-13-45", "2026-10-01 or so", 20261001])
+def test_one_value_that_is_no_date_leaves_the_column_as_it_is(value: Any) -> None:
+    frame = Records([{"billDate": "2026-10-01"}, {"billDate": value}]).to_frame()
+
+    assert list(frame["billDate"]) == ["2026-10-01", value]
+
+
+def test_a_name_that_looks_like_a_date_stays_text() -> None:
+    frame = Records([{"name": "2026-10-01T00:00:00Z", "code": "2026-10-01T00:00:00Z"}]).to_frame()
+
+    assert list(frame.loc[0]) == ["2026-10-01T00:00:00Z", "2026-10-01T00:00:00Z"]
+
+
+def test_a_list_of_plain_values_is_one_column() -> None:
+    records = Records(["Notification", "IntegrationEvent"])
+
+    assert list(records.to_frame()["value"]) == ["Notification", "IntegrationEvent"]
+    assert Markup(records._repr_html_()).cells[:2] == ["value", "Notification"]
+
+
+def test_without_pandas_the_message_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+
+    with pytest.raises(MissingExtra, match=re.escape("pip install 'm3ter-nb[pandas]'")):
+        Records(products(1)).to_frame()
