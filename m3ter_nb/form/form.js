@@ -85,7 +85,7 @@ function buildHelp() {
   );
 }
 
-function buildCard(id) {
+function buildCard() {
   const rows = {};
   const list = make("dl");
   for (const [key, term] of [
@@ -98,8 +98,7 @@ function buildCard(id) {
   const logout = button("Log out");
   const other = button("Use other credentials");
   const card = make(
-    "div", { class: "m3ter-nb-card", role: "group", tabindex: "-1", "aria-labelledby": `${id}-title` },
-    list, make("div", { class: "m3ter-nb-actions" }, other, logout),
+    "div", { class: "m3ter-nb-card" }, list, make("div", { class: "m3ter-nb-actions" }, other, logout),
   );
   return { card, rows, logout, other };
 }
@@ -108,7 +107,7 @@ function render({ model, el }) {
   views += 1;
   const id = `m3ter-nb-${views}-${Math.random().toString(36).slice(2, 8)}`;
   const { form, keyId, secret, reveal, submit, demo, keep } = buildForm(id);
-  const { card, rows, logout, other } = buildCard(id);
+  const { card, rows, logout, other } = buildCard();
   const title = make("div", { id: `${id}-title`, class: "m3ter-nb-title" });
   const host = make("span", { class: "m3ter-nb-host" });
   const type = make("strong", { class: "m3ter-nb-type" });
@@ -124,7 +123,11 @@ function render({ model, el }) {
   const status = make("p", { id: `${id}-status`, class: "m3ter-nb-status", role: "status", "aria-live": "polite" });
   const help = buildHelp();
   const panel = make(
-    "div", { class: "m3ter-nb-form", "data-lm-suppress-shortcuts": "true" },
+    "div",
+    {
+      class: "m3ter-nb-form", "data-lm-suppress-shortcuts": "true", role: "group", tabindex: "-1",
+      "aria-labelledby": title.id,
+    },
     make("div", { class: "m3ter-nb-head" }, title, type, host), notice, binder, start, form, card, status, help,
   );
 
@@ -165,8 +168,7 @@ function render({ model, el }) {
     if (!underWay) return;
     sentTurn = turn;
     // At once and in every view of this page, not only when the kernel takes it up.
-    model.set("message", underWay);
-    model.set("phase", "busy");
+    model.set({ phase: "busy", message: underWay });
     clearTimeout(silence);
     silence = setTimeout(() => {
       if (model.get("phase") === "busy" && model.get("turn") === sentTurn) {
@@ -227,7 +229,7 @@ function render({ model, el }) {
     if (phase !== before) {
       if (inCard) say(`Logged in to m3ter: ${model.get("card").organization}.`);
       else if (busy) say(model.get("message"));
-      if (inCard && hadFocus) card.focus({ preventScroll: true });
+      if (inCard && hadFocus) panel.focus({ preventScroll: true });
     }
     if (!inCard && !busy) {
       const failed = phase === "refused" || phase === "unreachable";
@@ -245,7 +247,7 @@ function render({ model, el }) {
       } else if (before === "in" && hadFocus) {
         keyId.focus({ preventScroll: true });
       }
-      sentTurn = null;
+      if (before === "busy") sentTurn = null;
     }
   }
 
@@ -256,11 +258,13 @@ function render({ model, el }) {
     clearTimeout(silence);
     panel.replaceChildren(make("p", { class: "m3ter-nb-retired" }, SENTENCE));
     panel.dataset.phase = "retired";
+    panel.dataset.organization = "";
+    model.off("change", draw);
   }
 
-  function checkAlive() {
-    // ipywidgets marks a view whose kernel connection has ended with this class; there is no public property.
-    if (el.classList.contains("jupyter-widgets-disconnected")) retire();
+  function onLiveness() {
+    // anywidget calls listeners with the view as `this`; the event comes when the kernel restarts.
+    if (!this?.model?.comm_live) retire();
   }
 
   form.addEventListener("submit", (event) => {
@@ -285,17 +289,18 @@ function render({ model, el }) {
 
   const clock = setInterval(drawTime, 1000);
   model.on("change", draw);
-  model.on("comm_live_update", checkAlive);
+  model.on("comm_live_update", onLiveness);
   el.append(panel);
   draw();
-  checkAlive();
+  // ipywidgets marks a view with this class when it was restored from a saved notebook, without a kernel.
+  if (el.classList.contains("jupyter-widgets-disconnected")) retire();
 
   return () => {
     clearInterval(clock);
     clearTimeout(silence);
     clearInputs();
     model.off("change", draw);
-    model.off("comm_live_update", checkAlive);
+    model.off("comm_live_update", onLiveness);
   };
 }
 
