@@ -6,11 +6,13 @@ import json as json_
 import os
 import posixpath
 import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
 from m3ter_nb.bodies import encode_body
-from m3ter_nb.credentials import HOST_VARIABLE, Credentials, find_settings
+from m3ter_nb.credentials import HOST_VARIABLE, Credentials, Settings, find_settings
 from m3ter_nb.errors import (
     CredentialsMissing,
     Forbidden,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     import requests
     from m3ter import AsyncM3ter, M3ter
 
-__all__ = ["M3terSession", "login"]
+__all__ = ["METHODS", "M3terSession", "largest_page", "login", "open_session"]
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
 
@@ -402,7 +404,6 @@ def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
         ConnectionFailed: the host could not be reached.
         InvalidArgument: a malformed or unsafe base URL.
     """
-    token_text = None
     if credentials is None:
         settings = find_settings(dotenv=dotenv)
         if not settings.complete:
@@ -410,29 +411,37 @@ def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
                 "No credentials: set M3TER_API_KEY and M3TER_API_SECRET in the environment or in a .env file "
                 "(or M3TER_API_TOKEN for a ready token).",
             )
-        credentials, token_text = settings.credentials, settings.token
-        base_url, org_id, source = base_url or settings.base_url, org_id or settings.org_id, settings.source
     else:
         # Credentials that were handed over go to the host that the caller or the environment names, as in the SDKs;
         # a .env that merely lies about has no say.
-        base_url = base_url or os.environ.get(HOST_VARIABLE)
-        source = credentials.source
-    transport = Transport(base_url or DEFAULT_BASE_URL, timeout=timeout, notify=notify)
-    if token_text is not None:
-        token = ready_token(token_text, source=source, clock=clock)
-        renew = None
+        settings = Settings(credentials, base_url=os.environ.get(HOST_VARIABLE), source=credentials.source)
+    settings = replace(settings, base_url=base_url or settings.base_url, org_id=org_id or settings.org_id)
+    return open_session(settings, refresh=refresh, timeout=timeout, margin=margin, notify=notify, clock=clock)
+
+
+def open_session(  # noqa: PLR0913 - everything that can be chosen, by keyword
+    settings: Settings,
+    *,
+    refresh: bool = True,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    margin: float = DEFAULT_MARGIN,
+    notify: Callable[[str], None] | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> M3terSession:
+    """Log in with complete settings; the arguments and errors are those of :func:`login`."""
+    transport = Transport(settings.base_url or DEFAULT_BASE_URL, timeout=timeout, notify=notify)
+    fetch: Callable[[], Token] | None = None
+    if settings.credentials is None:
+        token = ready_token(settings.token or "", source=settings.source, clock=clock)
     else:
-        assert credentials is not None  # noqa: S101 - complete settings hold one or the other
-        owner = credentials
-
-        def renew() -> Token:
-            return fetch_token(owner, transport, clock=clock)
-
-        token = renew()
-    token_source = TokenSource(
-        token, renew if refresh else None, margin=margin, clock=clock, notify=transport.notify
+        for note in settings.credentials.notes:
+            transport.notify(note)
+        fetch = partial(fetch_token, settings.credentials, transport, clock=clock)
+        token = fetch()
+    source = TokenSource(
+        token, fetch if refresh else None, margin=margin, clock=clock, notify=transport.notify
     )
-    return M3terSession(token_source, transport, org_id=org_id, credentials_source=source)
+    return M3terSession(source, transport, org_id=settings.org_id, credentials_source=settings.source)
 
 
 def largest_page(path: str) -> int:

@@ -42,7 +42,7 @@ __all__ = ["Clock", "Token", "TokenAuth", "TokenSource", "fetch_token", "time_le
 DEFAULT_MARGIN = 300.0
 # A token of a few seconds must not be renewed before every call.
 _MARGIN_OF_LIFETIME = 0.1
-# Seconds between two attempts to renew a token that is still valid, after one has failed.
+# Seconds after a failed renewal in which nobody tries again, unless a call needs a token and this one has ended.
 _RENEWAL_PAUSE = 30.0
 # A documented answer is about 1 kB; more than this is not a token.
 _LONGEST_ANSWER = 1_000_000
@@ -397,12 +397,7 @@ class TokenSource:
             self._token = self._fetch = None
 
     def _pausing(self) -> bool:
-        return (
-            self._failed_at is not None
-            and self._token is not None
-            and not self._token.expired
-            and self._clock.elapsed(self._failed_at) < _RENEWAL_PAUSE
-        )
+        return self._failed_at is not None and self._clock.elapsed(self._failed_at) < _RENEWAL_PAUSE
 
     def _renewed(self, stale: Token | None, *, forced: bool) -> Token:
         usable = stale is not None and not stale.expired and not forced
@@ -437,9 +432,9 @@ class TokenSource:
         try:
             self._token = self._fetch()
         except M3terError as error:
+            self._failed_at = self._clock.now()
             if not keep or token is None:
                 raise
-            self._failed_at = self._clock.now()
             if self._notify is not None and not self._said_so:
                 self._notify(
                     f"The token could not be renewed and has {time_left(token.seconds_left)}: {error}"

@@ -1,0 +1,54 @@
+"""What the notebook's front end can do: show a form, ask for a line, neither."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["can_prompt", "can_show_form", "can_wait_for_form", "on_binder"]
+
+# Set by BinderHub in every session (https://binderhub.readthedocs.io, "environment variables").
+_BINDER_VARIABLES = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL")
+# The first ipykernel that handles a widget's message while a cell awaits (ipykernel pull request 1565).
+_WAITING_IPYKERNEL = (7, 4)
+
+
+def can_show_form(shell: InteractiveShell) -> bool:
+    """Whether somebody may be there to fill a form: a kernel, run by a front end that allows input.
+
+    nbclient, nbconvert, papermill and nbval run cells with ``allow_stdin`` false (messaging protocol,
+    ``execute_request``). A kernel cannot tell a console from a notebook.
+    """
+    kernel: Any = getattr(shell, "kernel", None)
+    return kernel is not None and bool(getattr(kernel, "_allow_stdin", False))
+
+
+def can_prompt(shell: InteractiveShell) -> bool:
+    """Whether somebody may be there to answer a prompt: a kernel that allows input, or a terminal."""
+    if getattr(shell, "kernel", None) is not None:
+        return can_show_form(shell)
+    try:
+        return sys.stdin.isatty()
+    except (AttributeError, ValueError):  # no standard input, or a closed one
+        return False
+
+
+def can_wait_for_form(shell: InteractiveShell) -> bool:
+    """Whether a cell may await the form: the kernel handles a widget's message meanwhile."""
+    if getattr(shell, "kernel", None) is None:
+        return False
+    try:
+        numbers = version("ipykernel").split(".")[:2]
+        return tuple(int(number) for number in numbers) >= _WAITING_IPYKERNEL
+    except (PackageNotFoundError, ValueError):
+        return False
+
+
+def on_binder() -> bool:
+    """Whether this is a Binder session, where no real secret belongs."""
+    return any(os.environ.get(name) for name in _BINDER_VARIABLES)

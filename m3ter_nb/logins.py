@@ -1,0 +1,225 @@
+"""The logins of one notebook: named sessions, and the variables of the namespace that follow them.
+
+Plain Python over a dict; the magics give it the notebook's namespace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Never
+
+from m3ter_nb.errors import InvalidArgument, M3terError, NotLoggedIn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, MutableMapping
+
+    from m3ter_nb.session import M3terSession
+
+__all__ = ["DEFAULT_NAME", "Login", "Logins", "NotYet"]
+
+DEFAULT_NAME = "m3ter"
+
+_NOT_YET = "Not logged in yet: submit the form above, then run this cell again."
+# Seconds before its end at which a token that is not renewed is announced to end.
+_ANNOUNCED = 300.0
+
+
+class NotYet:
+    """Stands for a variable until the form is submitted: showing it says so, any use raises :class:`NotLoggedIn`."""
+
+    def __repr__(self) -> str:
+        return "<not logged in yet: submit the form, then run this cell again>"
+
+    def __getattr__(self, name: str) -> Never:
+        if name.startswith("_"):  # inspectors and IPython's display ask for these
+            raise AttributeError(name)
+        raise NotLoggedIn(_NOT_YET)
+
+    def _use(self, *_args: object, **_kwargs: object) -> Never:
+        raise NotLoggedIn(_NOT_YET)
+
+    __str__ = __format__ = __add__ = __radd__ = __mod__ = __rmod__ = _use
+    __call__ = __iter__ = __len__ = __getitem__ = __contains__ = __bool__ = _use
+    __enter__ = __exit__ = __await__ = __bytes__ = _use
+
+
+@dataclass(eq=False)
+class Login:
+    """One named login.
+
+    Attributes:
+        name: ``"m3ter"``, or what ``--name`` said.
+        session: the session.
+        how: ``"environment"``, ``"form"`` or ``"prompt"``.
+        bound: the variables that it has bound, and to what.
+        announced: whether the end of a token that is not renewed has been announced.
+    """
+
+    name: str
+    session: M3terSession
+    how: str
+    bound: dict[str, object] = field(default_factory=dict, repr=False)
+    _me: dict[str, Any] | None = field(default=None, repr=False)
+    announced: bool = field(default=False, repr=False)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The two variables it binds."""
+        return (f"{self.name}_token", f"{self.name}_session")
+
+    def me(self) -> dict[str, Any]:
+        """Return who this is (``users/me``), asked for once; empty where it cannot be known now."""
+        if self._me is None:
+            try:
+                self._me = self.session.whoami()
+            except M3terError:
+                return {}
+        return self._me
+
+    @property
+    def organization_type(self) -> str:
+        """``"PRODUCTION"``, ``"SANDBOX"``, or ``""`` where it cannot be known."""
+        return str((self.me().get("organization") or {}).get("type") or "")
+
+
+class Logins:
+    """All logins of one namespace.
+
+    Args:
+        namespace: where the variables are bound.
+        notify: is told what a person should know.
+    """
+
+    def __init__(self, namespace: MutableMapping[str, Any], notify: Callable[[str], None] = print) -> None:
+        self._namespace = namespace
+        self._notify = notify
+        self._logins: dict[str, Login] = {}
+        self._waiting: dict[str, dict[str, NotYet]] = {}
+        self._heirs: list[asyncio.Future[None]] = []
+        self._listeners: list[Callable[[Login], None]] = []
+
+    def __iter__(self) -> Iterator[Login]:
+        return iter(list(self._logins.values()))
+
+    def find(self, name: str) -> Login | None:
+        """Return the login of a name, or None."""
+        return self._logins.get(name)
+
+    def get(self, name: str) -> Login:
+        """Return the login of a name.
+
+        Raises:
+            NotLoggedIn: there is none.
+        """
+        login = self._logins.get(name)
+        if login is not None:
+            return login
+        if name in self._waiting:
+            raise NotLoggedIn(_NOT_YET)
+        option = "" if name == DEFAULT_NAME else f" --name {name}"
+        others = ", ".join(self._logins)
+        hint = f" (logged in: {others})" if others else ""
+        raise NotLoggedIn(
+            f"Not logged in{' as ' + name if option else ''}: run %m3ter_login{option} first{hint}."
+        )
+
+    def await_form(self, name: str) -> None:
+        """Bind the names to stand-ins that say what is missing, until the form is submitted."""
+        if name in self._logins:
+            return
+        stand_ins = {variable: NotYet() for variable in (f"{name}_token", f"{name}_session")}
+        self._waiting[name] = stand_ins
+        self._namespace.update(stand_ins)
+
+    def add(self, name: str, session: M3terSession, *, how: str) -> Login:
+        """Keep a session under a name, close the one it follows, and bind its two variables."""
+        previous = self._logins.get(name)
+        login = self._logins[name] = Login(name, session, how)
+        self._waiting.pop(name, None)
+        login.bound = dict(zip(login.names, (session.token, session), strict=True))
+        self._namespace.update(login.bound)
+        if previous is not None:
+            previous.session.close()
+        for future in self._heirs:
+            future.get_loop().call_soon_threadsafe(_resolve, future)
+        self._heirs.clear()
+        return login
+
+    def remove(self, name: str) -> bool:
+        """Forget a login and its variables; a variable that the user has bound anew stays. Tell whether there was one."""
+        login = self._logins.pop(name, None)
+        bound: dict[str, Any] = dict(self._waiting.pop(name, {}))
+        if login is not None:
+            bound |= login.bound
+            login.session.close()
+        for variable, value in bound.items():
+            if self._namespace.get(variable) is value:
+                del self._namespace[variable]
+        return login is not None
+
+    def clear(self) -> None:
+        """Forget every login."""
+        for name in {*self._logins, *self._waiting}:
+            self.remove(name)
+
+    def on_renewal(self, listener: Callable[[Login], None]) -> None:
+        """Have a callable told of each login whose variable got a new token."""
+        self._listeners.append(listener)
+
+    def before_cell(self) -> None:
+        """Renew what is near its end and rebind its variable; almost free when there is nothing to do."""
+        for login in self._logins.values():
+            source = login.session.source
+            variable = login.names[0]
+            if source.due():
+                # Nothing to do about a failure here: the source has said so, and a call that needs a token will raise.
+                try:
+                    source.token()
+                except M3terError as error:
+                    self._notify(f"{variable}: {error}")
+            current = source.current
+            bound = login.bound.get(variable)
+            if current is not bound:
+                if self._namespace.get(variable) is bound:
+                    self._namespace[variable] = current
+                    login.bound[variable] = current
+                for listener in self._listeners:
+                    listener(login)
+            elif not source.renews and not login.announced:
+                self._announce(login)
+
+    def _announce(self, login: Login) -> None:
+        """Say once that a token that cannot be renewed is about to end."""
+        token = login.session.source.current
+        left = token.seconds_left if token is not None else None
+        if token is None or left is None or left > min(_ANNOUNCED, (token.lifetime or _ANNOUNCED) / 10):
+            return
+        login.announced = True
+        option = "" if login.name == DEFAULT_NAME else f" --name {login.name}"
+        ends = f"ends in {left:.0f} s" if left else "has ended"
+        self._notify(f"{login.names[0]} {ends} and cannot be renewed: run %m3ter_login{option} again.")
+
+    def wait(self, name: str) -> Generator[Any, None, M3terSession]:
+        """Wait, in an ``await``, until there is a login of that name."""
+        while (login := self._logins.get(name)) is None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._heirs.append(future)
+            yield from future
+        return login.session
+
+
+def checked_name(name: str) -> str:
+    """Return a login's name if variables can be called by it.
+
+    Raises:
+        InvalidArgument: it is no Python identifier.
+    """
+    if not name.isidentifier():
+        raise InvalidArgument(f"--name {name!r} cannot begin a variable's name; use letters, digits and _.")
+    return name
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
