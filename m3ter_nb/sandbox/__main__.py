@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         sandbox.start()
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"{getattr(error, 'strerror', None) or error}\n")
+        sys.stderr.write(f"{error}\n")
         return 1
     with sandbox:
         signal.signal(signal.SIGINT, end)

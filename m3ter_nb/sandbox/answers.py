@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from werkzeug.wrappers import Response
 
 __all__ = ["Refusal", "json_answer", "parse_json"]
+
+#: Whole numbers stay well within the range of a double, so that sums with fractions cannot overflow.
+_MOST_DIGITS = 300
 
 
 class Refusal(Exception):
@@ -46,8 +50,11 @@ def parse_json(data: bytes) -> Any:
         Refusal: 400, naming the place where the text stops being JSON.
     """
     try:
-        value = json.loads(data.decode("utf-8"), parse_constant=_reject_constant)
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate is JSON, yet no text
+        value = json.loads(
+            data.decode("utf-8"), parse_constant=_reject_constant, parse_float=_finite, parse_int=_whole
+        )
+        # A lone surrogate is JSON, yet no text; and an answer wraps the value in a few more levels.
+        json.dumps([[[[[[[[value]]]]]]]], ensure_ascii=False).encode("utf-8")
     except UnicodeError:
         raise Refusal(400, "Malformed JSON: the body is not UTF-8 text") from None
     except RecursionError:
@@ -59,3 +66,16 @@ def parse_json(data: bytes) -> Any:
 
 def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is out of range")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError("a number is out of range")
+    return int(text)

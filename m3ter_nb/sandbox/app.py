@@ -9,9 +9,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Response
 
-from . import organization, resources
+from . import ingest, organization, resources, search, usage
 from .answers import Refusal, json_answer, parse_json
 from .identity import DEMO_ORG_ID, invalid_credentials
+from .ingest import DOWNLOADS
 from .limits import MAX_BODY_BYTES
 from .surface import load, rule
 
@@ -48,7 +49,10 @@ def build(world: World) -> Flask:
         _TOKEN_PATH, "GenerateToken", lambda: _token(world), methods=["POST"], provide_automatic_options=False
     )
     organization.register(app, world)
-    resources.register(app, world)
+    handlers = resources.register(app, world)
+    search.register(app, handlers)
+    ingest.register(app, world, handlers)
+    usage.register(app, world)
     for operation, name in load().others.items():
         method, path = operation.split(" ", 1)
         if name not in app.view_functions:
@@ -84,6 +88,8 @@ def _admit(world: World) -> None:
     api: Api = "ingest" if request.path.endswith("/measurements") and request.method == "POST" else "config"
     if world.limits is not None:
         world.limits.admit_address(api, request.remote_addr or "")
+    if request.path.startswith(DOWNLOADS):
+        return
     g.bearer = world.identity.check(request.headers.get("Authorization"))
     _, top, *below = request.path.split("/")
     if top != "organizations" or not below:

@@ -42,11 +42,10 @@ def register(app: Flask, world: World) -> None:
     """Add users/me and the singletons."""
 
     def me() -> Response:
-        created = world.now()
         user = g.bearer.user
         return json_answer(
             {
-                "serviceUser": {"id": user.id, "version": 1, "name": user.name, "dtCreated": created},
+                "serviceUser": {"id": user.id, "version": 1, "name": user.name, "dtCreated": world.started},
                 "organization": {
                     "id": DEMO_ORG_ID,
                     "version": 1,
@@ -55,7 +54,7 @@ def register(app: Flask, world: World) -> None:
                     "shortName": "sandbox",
                     "type": world.organization_type,
                     "status": "ACTIVE",
-                    "dtCreated": created,
+                    "dtCreated": world.started,
                 },
             }
         )

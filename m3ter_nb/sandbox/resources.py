@@ -33,7 +33,10 @@ _READ_ONLY = ("id", "version", "dtCreated", "dtLastModified", "createdBy", "last
 
 def register(app: Flask, world: World) -> dict[str, Entities]:
     """Add the routes of every collection; return what handles them, by path."""
-    handlers = {path: Entities(world, collection) for path, collection in load().collections.items()}
+    handlers = {
+        path: (Events if path == "events" else Entities)(world, collection)
+        for path, collection in load().collections.items()
+    }
     for path, entities in handlers.items():
         views: dict[str, tuple[str, str, Callable[..., Response]]] = {
             "list": ("GET", path, entities.list_page),
@@ -100,7 +103,7 @@ class Entities:
 
     def list_page(self, **names: str) -> Response:
         """Answer a list: one page, newest first."""
-        return self.page(self.key(names), self._where(), self.collection.page_size_max)
+        return self.page(self.key(names), self.conditions(), self.collection.page_size_max)
 
     def page(self, key: str, where: Sequence[tuple[str, Sequence[Any]]], maximum: int) -> Response:
         """Answer the page of ``key`` that the request asks for, of entities that meet ``where``."""
@@ -192,19 +195,19 @@ class Entities:
                 self.world.conflict_status, f"A {self.kind} with code {fields['code']} exists already"
             )
 
-    def _where(self) -> list[tuple[str, Sequence[Any]]]:
+    def conditions(self) -> list[tuple[str, Sequence[Any]]]:
         """Return the filters of the request as conditions of the store."""
         where: list[tuple[str, Sequence[Any]]] = []
-        for name in self.collection.filters:
-            if name not in request.args:
-                continue
+        for name, kind in self.collection.filters.items():
             values: list[Any] = values_of(name)
             marks = ",".join("?" * len(values))
+            if not values:
+                continue
             if name in ("ids", "codes"):
                 where.append((f"{name[:-1]} IN ({marks})", values))
-            elif self.collection.body is not None and name in self.collection.body.properties:
+            elif kind is not None:
                 # The name comes from the table, never from the request.
-                if self.collection.body.properties[name].get("type") == "boolean":
+                if kind == "boolean":
                     values = [{"true": "1", "false": "0"}.get(value.lower(), value) for value in values]
                 where.append((f"CAST(json_extract(body, '$.{name}') AS TEXT) IN ({marks})", values))
         return where
@@ -220,3 +223,18 @@ class Entities:
         if of != key or not isinstance(place, int) or isinstance(place, bool) or not 0 <= place < 2**63:
             raise Refusal(400, "nextToken was not given by this list")
         return place
+
+
+class Events(Entities):
+    """The events of the organization: written by the sandbox, read by clients."""
+
+    def conditions(self) -> list[tuple[str, Sequence[Any]]]:
+        """Return the filters of the request; the category and the account are inside an event."""
+        where = super().conditions()
+        for name in ("eventType", "accountId", "notificationId", "notificationCode", "resourceId"):
+            values = values_of(name)
+            if values:
+                where.append(
+                    (f"json_extract(body, '$.m3terEvent.{name}') IN ({','.join('?' * len(values))})", values)
+                )
+        return where

@@ -13,7 +13,7 @@ from .identity import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Identity
 from .limits import Limits
 from .store import Store
 from .wire import Server, listen
-from .world import LastPage, OrganizationType, RequestRecord, World
+from .world import LastPage, OrganizationType, RequestRecord, World, timestamp
 
 if TYPE_CHECKING:
     import os
@@ -162,7 +162,15 @@ class Sandbox:
             except OSError:
                 listening.close()
                 raise
-            self._world = World(self._clock, self.keys, store, self.faults, self._limits, **self._switches)
+            self._world = World(
+                self._clock,
+                self.keys,
+                store,
+                self.faults,
+                self._limits,
+                started=timestamp(self._clock()),
+                **self._switches,
+            )
             self._server = Server(listening, build(self._world), self._record)
             self._thread = threading.Thread(
                 target=self._server.serve_forever, args=(_POLL_SECONDS,), name="m3ter-sandbox", daemon=True

@@ -163,3 +163,13 @@ class Store:
             rows = self._db.execute(" ".join(sql), values).fetchall()
         entities = [json.loads(body) for _, body in rows[:size]]
         return entities, rows[size - 1][0] if len(rows) > size else None
+
+    def select(  # noqa: PLR0913 - the clauses of one query
+        self, collection: str, where: str, values: Sequence[Any], *, order: str, limit: int, offset: int
+    ) -> list[dict[str, Any]]:
+        """Return the entities that meet a condition, in an order, from an offset on."""
+        # Conditions and orders are built from names in our own tables or checked to be plain names.
+        sql = f"SELECT body FROM entities WHERE collection = ? AND ({where or '1'}) ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+        with self._lock:
+            rows = self._db.execute(sql, [collection, *values, limit, offset]).fetchall()
+        return [json.loads(row[0]) for row in rows]

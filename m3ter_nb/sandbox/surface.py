@@ -90,14 +90,14 @@ class Collection:
         operations: what can be done (``list``, ``create``, ``retrieve``, ``update``, ``delete``), each with the
             operation's name in the document.
         page_size_max: largest ``pageSize``.
-        filters: query parameters of the list.
+        filters: query parameters of the list, each with the JSON type of the entity's field of that name, or None.
         body: the shape of a create or update, or None where clients cannot write.
     """
 
     path: str
     operations: Mapping[str, str]
     page_size_max: int
-    filters: tuple[str, ...] = ()
+    filters: Mapping[str, str | None] = field(default_factory=dict)
     body: Body | None = None
 
     @property
@@ -135,7 +135,7 @@ def load() -> Surface:
             path,
             entry["operations"],
             entry["page_size_max"],
-            tuple(entry["filters"]),
+            entry["filters"],
             Body(entry["body"]) if "body" in entry else None,
         )
         for path, entry in table["collections"].items()

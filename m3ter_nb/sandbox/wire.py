@@ -22,11 +22,18 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-__all__ = ["Server", "listen"]
+__all__ = ["CannotListen", "Server", "listen"]
 
 _BACKLOG = 128
 #: A longer body is cut off; what is left tells the application that it was over-long.
 _READ_AT_MOST = 16_000_000
+
+
+class CannotListen(OSError):
+    """The port is taken, or may not be used; its text is the whole story, without ``[Errno]``."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -34,7 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
 
     Raises:
         ValueError: the host is not loopback, or the port is none.
-        OSError: the port is taken or may not be used.
+        CannotListen: the port is taken or may not be used.
     """
     if host not in ("127.0.0.1", "localhost", "::1"):
         raise ValueError(f"The sandbox listens on loopback only (127.0.0.1 or ::1), not on {host!r}.")
@@ -49,7 +56,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
-        raise OSError(
+        raise CannotListen(
             error.errno,
             f"The sandbox cannot listen on {address}:{port} ({error.strerror}): "
             "choose another port, or 0 for any free one",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from .limits import Limits
     from .store import Store
 
-__all__ = ["LastPage", "OrganizationType", "RequestRecord", "World", "timestamp"]
+__all__ = ["LastPage", "OrganizationType", "RequestRecord", "World", "moment", "timestamp"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 OrganizationType = Literal["SANDBOX", "PRODUCTION"]
 LastPage = Literal["absent", "null", "empty"]
@@ -48,6 +50,7 @@ class World:
         organization_type: what users/me says of the organization.
         conflict_status: answers a stale version or a code that is taken.
         last_page: how a list says that nothing follows.
+        started: the time of the start, as the API writes it.
         stopping: set when the sandbox stops, so that no delay outlives it.
     """
 
@@ -59,6 +62,7 @@ class World:
     organization_type: OrganizationType = "SANDBOX"
     conflict_status: int = 409
     last_page: LastPage = "absent"
+    started: str = ""
     stopping: Event = field(default_factory=Event)
 
     def now(self) -> str:
@@ -70,6 +74,11 @@ class World:
         self.stopping.wait(seconds)
 
 
+def moment(seconds: float) -> datetime:
+    """Return seconds since 1970, before or after, as a time in UTC."""
+    return _EPOCH + timedelta(seconds=seconds)
+
+
 def timestamp(seconds: float) -> str:
     """Return seconds since 1970 as ISO 8601 in UTC, with milliseconds and ``Z``."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -66,7 +66,7 @@ def nested(document: dict[str, Any], schema: dict[str, Any], seen: tuple[str, ..
     """Return the keywords of ``schema`` that hold schemas."""
     own: dict[str, Any] = {}
     mapping = schema.get("discriminator", {}).get("mapping", {})
-    if "oneOf" in schema and mapping:
+    if mapping and ("oneOf" in schema or "anyOf" in schema):
         field = schema["discriminator"]["propertyName"]
         own["oneOf"] = [
             with_constant(compact(document, {"$ref": target}, seen), field, value)
@@ -180,11 +180,12 @@ def collection(
         if method in single:
             operations[name] = single[method]["operationId"]
             claimed.add((f"{path}/{{id}}", method))
-    filters = [
-        p["name"]
+    item = item_properties(document, listing)
+    filters = {
+        p["name"]: item.get(p["name"], {}).get("type")
         for p in listing.get("parameters", ())
         if p["in"] == "query" and p["name"] not in ("pageSize", "nextToken")
-    ]
+    }
     described: dict[str, Any] = {
         "operations": operations,
         "page_size_max": page_size_max(listing),
@@ -194,6 +195,13 @@ def collection(
     if body is not None:
         described["body"] = body_schema(document, body)
     return described
+
+
+def item_properties(document: dict[str, Any], listing: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the entities in a list."""
+    page = compact(document, {"$ref": f"#/components/schemas/{response_name(listing)}"})
+    fields: dict[str, Any] = page["properties"]["data"].get("items", {}).get("properties", {})
+    return fields
 
 
 def page_size_max(operation: dict[str, Any]) -> int:
