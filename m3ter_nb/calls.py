@@ -1,0 +1,410 @@
+"""The language of ``%m3ter METHOD PATH [key=value ...] [options]``: from a line and a cell to one ``Call``.
+
+Words are split at white space; quotes keep it, as in a shell, and ``{{expression}}`` is one piece wherever it stands.
+After ``--body`` comes a Python expression, whose own brackets and quotes keep it together.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+
+from .bodies import encode_body
+from .errors import InvalidArgument
+from .placeholders import evaluate, fill_json, fill_path, fill_query, json_value, placeholder_end
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["METHODS", "OPTIONS", "RESOURCES", "Call", "completions", "parse_call"]
+
+METHODS: Final = ("GET", "POST", "PUT", "DELETE")
+"""The methods of the m3ter API; it has no PATCH (OpenAPI document)."""
+
+OPTIONS: Final = ("--all", "--body", "--limit", "--name", "--show", "--yes")
+SHOWABLE: Final = ("curl", "python")
+
+RESOURCES: Final = (
+    "accountplans",
+    "accounts",
+    "accounts/search",
+    "aggregations",
+    "balances",
+    "billconfig",
+    "billjobs",
+    "billjobs/recalculate",
+    "bills",
+    "bills/approve",
+    "bills/search",
+    "charges",
+    "commitments",
+    "commitments/search",
+    "compoundaggregations",
+    "contracts",
+    "counteradjustments",
+    "counterpricings",
+    "counters",
+    "customfields",
+    "dataexplorer/bills",
+    "dataexports/adhoc",
+    "dataexports/destinations",
+    "dataexports/jobs",
+    "dataexports/schedules",
+    "events",
+    "events/fields",
+    "events/types",
+    "externalmappings",
+    "fileuploads/measurements/generateUploadUrl",
+    "fileuploads/measurements/jobs",
+    "integrationconfigs",
+    "integrationdestinations/webhooks",
+    "invitations",
+    "lineitems",
+    "lookuptables",
+    "measurements",
+    "measurements/failedIngest/getDownloadUrl",
+    "meters",
+    "notifications/configurations",
+    "notifications/evaluate",
+    "organizationconfig",
+    "permissionpolicies",
+    "picklists/billgroupingkeys",
+    "picklists/creditreasons",
+    "picklists/currency",
+    "picklists/debitreasons",
+    "picklists/transactiontypes",
+    "plangrouplinks",
+    "plangroups",
+    "plans",
+    "plantemplates",
+    "pricings",
+    "products",
+    "scheduledevents/configurations",
+    "statementdefinitions",
+    "statementjobs",
+    "support",
+    "usage/query",
+    "usage/savedqueries",
+    "users",
+    "users/me",
+)
+"""Paths under ``/organizations/{orgId}/`` that need no id (OpenAPI document)."""
+
+_VALUED: Final = frozenset({"--body", "--limit", "--name", "--show"})
+_BODY: Final = "--body"
+_EXAMPLE: Final = "%m3ter GET products pageSize=10"
+_CELL_FIRST_LINE: Final = 2  # the magic itself is the first line of the cell
+_CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
+_STRING: Final = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' """, re.DOTALL | re.VERBOSE)
+_LIMIT: Final = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One API call, as it was asked for; every ``{{expression}}`` is filled in.
+
+    Attributes:
+        method: GET, POST, PUT or DELETE.
+        path: percent-encoded; without a leading slash it is under ``/organizations/{orgId}/``. An absolute URL
+            passes through: the session judges its host.
+        params: the query; a repeated key, or a list from the namespace, is a list of texts.
+        json: the body, an object or a list; None for none.
+        all: follow the pages to the end.
+        limit: at most this many items, or None.
+        show: ``"curl"`` or ``"python"`` to show the request instead of sending it, or None.
+        name: which login (``--name staging``), or None.
+        yes: a write to PRODUCTION is confirmed.
+    """
+
+    method: str
+    path: str
+    params: dict[str, str | list[str]] = field(default_factory=dict)
+    json: dict[str, Any] | list[Any] | None = None
+    all: bool = False
+    limit: int | None = None
+    show: str | None = None
+    name: str | None = None
+    yes: bool = False
+
+
+class _Word(NamedTuple):
+    text: str
+    plain: bool  # it does not start with a quote, so that it may be an option
+
+
+def parse_call(line: str, cell: str | None, namespace: Mapping[str, Any]) -> Call:
+    """Read the arguments of the magic.
+
+    Args:
+        line: what follows ``%m3ter`` on its line.
+        cell: the cell below ``%%m3ter``: a JSON body; None for the line magic. A blank cell is no body.
+        namespace: the user's variables, for ``{{expression}}`` and ``--body``.
+
+    Raises:
+        InvalidArgument: the call is malformed. Nothing was sent.
+    """
+    words = _split(line)
+    method = _method(words)
+    if len(words) == 1 or (words[1].plain and words[1].text.startswith("-")):
+        raise InvalidArgument(f"{method} needs a path: {_EXAMPLE}.")
+    options, pairs = _options(words[2:])
+    params = _params(pairs, namespace, after_body=_BODY in options)
+    body = _body(options.get(_BODY), cell, namespace)
+    if body is not None and method == "GET":
+        raise InvalidArgument("GET sends no body: take the body away, or use POST or PUT.")
+    paging = [option for option in ("--all", "--limit") if option in options]
+    if paging and method != "GET":
+        raise InvalidArgument(f"{paging[0]} reads a list, so it goes with GET, not with {method}.")
+    return Call(
+        method=method,
+        path=fill_path(words[1].text, namespace),
+        params=params,
+        json=body,
+        all="--all" in options,
+        limit=_limit(options.get("--limit"), namespace),
+        show=_show(options.get("--show")),
+        name=_name(options.get("--name")),
+        yes="--yes" in options,
+    )
+
+
+def completions(line: str, cursor: int | None = None) -> list[str]:
+    """Return the words that can stand where the cursor is, for Tab.
+
+    Args:
+        line: the line, with or without the leading ``%m3ter`` or ``%%m3ter``.
+        cursor: its position in the line; None is the end.
+    """
+    before = re.sub(r"^.*?%{1,2}m3ter(?=\s)", "", line[:cursor])
+    words = before.split()
+    word = "" if not before or before[-1].isspace() else words.pop()
+    if not words:
+        candidates: Iterable[str] = METHODS
+    elif words[-1] == "--show":
+        candidates = SHOWABLE
+    elif words[-1] in _VALUED:
+        candidates = ()
+    elif len(words) == 1:
+        candidates = RESOURCES
+    else:
+        candidates = [option for option in OPTIONS if option not in words]
+    return [candidate for candidate in candidates if candidate.lower().startswith(word.lower())]
+
+
+def _split(line: str) -> list[_Word]:
+    """Split a line into words (see the module's docstring)."""
+    words: list[_Word] = []
+    position = 0
+    while position < len(line):
+        if line[position].isspace():
+            position += 1
+        elif words and words[-1] == (_BODY, True):
+            expression, position = _expression_at(line, position)
+            words.append(_Word(expression, plain=False))
+        elif line.startswith(f"{_BODY}=", position):
+            words.append(_Word(_BODY, plain=True))
+            position += len(_BODY) + 1
+        else:
+            plain = line[position] not in "'\""
+            text, position = _word_at(line, position)
+            words.append(_Word(text, plain))
+    return words
+
+
+def _word_at(line: str, position: int) -> tuple[str, int]:
+    """Return the word that starts here, without its quotes, and the index behind it."""
+    parts: list[str] = []
+    quote = ""
+    opened = position
+    while position < len(line) and (quote or not line[position].isspace()):
+        char = line[position]
+        if line.startswith("{{", position):
+            end = placeholder_end(line, position)
+            parts.append(line[position:end])
+            position = end
+            continue
+        if quote:
+            if char == "\\" and quote == '"' and line[position + 1 : position + 2] in {'"', "\\"}:
+                position += 1
+                parts.append(line[position])
+            elif char == quote:
+                quote = ""
+            else:
+                parts.append(char)
+        elif char in "'\"":
+            quote, opened = char, position
+        elif char == "\\" and position + 1 < len(line):
+            position += 1
+            parts.append(line[position])
+        else:
+            parts.append(char)
+        position += 1
+    if quote:
+        raise InvalidArgument(
+            f"The quote {quote} at column {opened + 1} of the arguments is not closed. "
+            f'A value with a quote in it goes into the other kind: "name=O\'Brien".'
+        )
+    return "".join(parts), position
+
+
+def _expression_at(line: str, position: int) -> tuple[str, int]:
+    """Return the Python expression that starts here, and the index behind it: white space outside brackets ends it.
+
+    An expression with such white space goes into quotes, which are taken off.
+    """
+    start = position
+    closing: list[str] = []
+    while position < len(line) and (closing or not line[position].isspace()):
+        char = line[position]
+        if char in "'\"":
+            string = _STRING.match(line, position)
+            if string is None:
+                raise InvalidArgument(f"The expression after {_BODY} is not closed: {char} is missing.")
+            position = string.end()
+            continue
+        if char in _CLOSING:
+            closing.append(_CLOSING[char])
+        elif closing and char == closing[-1]:
+            closing.pop()
+        position += 1
+    if closing:
+        raise InvalidArgument(f"The expression after {_BODY} is not closed: {closing[-1]} is missing.")
+    return _unquoted(line[start:position]), position
+
+
+def _unquoted(expression: str) -> str:
+    """Take the quotes off an expression that is one string: no string is a body."""
+    if not _STRING.fullmatch(expression):
+        return expression
+    try:
+        return str(ast.literal_eval(expression))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return expression
+
+
+def _method(words: list[_Word]) -> str:
+    if not words:
+        raise InvalidArgument(f"A method and a path are needed: {_EXAMPLE}.")
+    word = words[0].text
+    method = word.upper()
+    if method in METHODS:
+        return method
+    known = f"{', '.join(METHODS[:-1])} or {METHODS[-1]}"
+    if method == "PATCH":
+        raise InvalidArgument("m3ter has no PATCH: read the entity, change it, and PUT it whole.")
+    if word.partition("/")[0] in {resource.partition("/")[0] for resource in RESOURCES}:
+        raise InvalidArgument(f"A method comes first ({known}): did you mean %m3ter GET {word}?")
+    raise InvalidArgument(f"{word!r} is no method: use {known}.{_did_you_mean(method, METHODS)}")
+
+
+def _options(words: list[_Word]) -> tuple[dict[str, str], list[str]]:
+    """Separate options, with their values, from ``key=value`` words."""
+    options: dict[str, str] = {}
+    pairs: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
+        if not (word.plain and word.text.startswith("-")):
+            pairs.append(word.text)
+            continue
+        option, equals, value = word.text.partition("=")
+        if option not in OPTIONS:
+            raise InvalidArgument(
+                f"Unknown option {option!r}.{_did_you_mean('--' + option.lstrip('-'), OPTIONS)}"
+            )
+        if option in options:
+            raise InvalidArgument(f"{option} is given twice.")
+        if option not in _VALUED:
+            if equals:
+                raise InvalidArgument(f"{option} takes no value.")
+        elif not equals:
+            following = next(remaining, None)
+            if following is None or (following.plain and following.text in OPTIONS):
+                raise InvalidArgument(f"{option} needs a value.")
+            value = following.text
+        options[option] = value
+    return options, pairs
+
+
+def _params(
+    pairs: list[str], namespace: Mapping[str, Any], *, after_body: bool
+) -> dict[str, str | list[str]]:
+    params: dict[str, str | list[str]] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not key or not equals or "{{" in key:
+            _refuse_pair(pair, after_body=after_body)
+        if not key.isprintable():
+            raise InvalidArgument(f"The key {key!r} holds a character that cannot be printed.")
+        value = fill_query(text, namespace)
+        if key not in params:
+            params[key] = value
+            continue
+        known, added = params[key], value
+        params[key] = [
+            *(known if isinstance(known, list) else [known]),
+            *(added if isinstance(added, list) else [added]),
+        ]
+    return params
+
+
+def _refuse_pair(pair: str, *, after_body: bool) -> NoReturn:
+    shown = pair if len(pair) <= 60 else pair[:59] + "…"  # noqa: PLR2004 - enough to recognise it
+    if after_body:
+        advice = f"An expression with spaces after {_BODY} goes into brackets or quotes"
+    elif f"--{pair}" in OPTIONS:
+        advice = f"Did you mean --{pair}"
+    else:
+        advice = "A parameter is written key=value, such as pageSize=10"
+    raise InvalidArgument(
+        f"{shown!r} is neither an option nor key=value. {advice}{'?' if 'mean' in advice else '.'}"
+    )
+
+
+def _body(
+    expression: str | None, cell: str | None, namespace: Mapping[str, Any]
+) -> dict[str, Any] | list[Any] | None:
+    filled = cell is not None and cell.strip()
+    if expression is not None and filled:
+        raise InvalidArgument(f"There are two bodies, the cell and {_BODY}: keep one of them.")
+    if expression is not None:
+        written = f"{_BODY} {expression}"
+        body = json_value(evaluate(expression, namespace, written=written), written)
+    elif cell is not None and filled:
+        body = fill_json(cell, namespace, first_line=_CELL_FIRST_LINE)
+    else:
+        return None
+    if not isinstance(body, (dict, list)):
+        raise InvalidArgument(
+            f"The body is of type {type(body).__name__}; m3ter takes an object (a dict) or a list."
+        )
+    encode_body(body)
+    return body
+
+
+def _limit(text: str | None, namespace: Mapping[str, Any]) -> int | None:
+    if text is None:
+        return None
+    value = fill_query(text, namespace)
+    if not isinstance(value, str) or not _LIMIT.fullmatch(value):
+        raise InvalidArgument(f"--limit wants a positive whole number, such as --limit 50; it got {text!r}.")
+    return int(value)
+
+
+def _show(text: str | None) -> str | None:
+    if text is not None and text not in SHOWABLE:
+        raise InvalidArgument(f"--show knows curl and python, not {text!r}.{_did_you_mean(text, SHOWABLE)}")
+    return text
+
+
+def _name(text: str | None) -> str | None:
+    if text is not None and not text.isidentifier():
+        raise InvalidArgument(f"--name wants a name as Python has them (letters, digits, _), not {text!r}.")
+    return text
+
+
+def _did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    near = get_close_matches(word, list(candidates), n=1)
+    return f" Did you mean {near[0]}?" if near else f" There are {', '.join(candidates)}."

@@ -1,0 +1,387 @@
+"""``{{expression}}`` in a path, a query and a JSON body takes a value from the user's namespace.
+
+The expressions are Python, evaluated in the user's own kernel, as IPython's ``{expression}`` is. Where a value lands
+decides its form: one percent-encoded segment in a path, text or a list in a query, JSON in a body, JSON-escaped text
+inside a JSON string. A literal ``{{`` is written ``{{"{{"}}``.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import json
+import math
+import numbers
+import re
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from difflib import get_close_matches
+from itertools import pairwise
+from typing import Any, Final, NoReturn
+from urllib.parse import quote, unquote
+from uuid import UUID
+
+from .errors import InvalidArgument, M3terError
+
+__all__ = ["evaluate", "fill_json", "fill_path", "fill_query", "json_value", "placeholder_end"]
+
+LONGEST_EXPRESSION: Final = 2_000
+"""Characters between ``{{`` and ``}}``."""
+
+_JSON_NAMES: Final = {"true": "True", "false": "False", "null": "None"}
+_MARKS: Final = re.compile(r'\\.|"|\{\{', re.DOTALL)
+_CONSTANT: Final = re.compile(r'"(?:\\.|[^"\\])*"|(-?Infinity|NaN)', re.DOTALL)
+# What RFC 3986 section 3.3 allows in a path, the slash, a percent sign that is already there, and an IPv6 host.
+_PATH_SAFE: Final = "/%:@!$&'()*+,;=~[]"
+_SHOWN_CHARS: Final = 200
+
+
+def placeholder_end(text: str, start: int) -> int:
+    """Return the index behind the placeholder that starts at ``start`` (where ``{{`` stands).
+
+    It ends at the first ``}}`` that leaves a whole Python expression, so that ``{{ {"a": {"b": 1}}["a"] }}`` works.
+
+    Raises:
+        InvalidArgument: it is not closed, or no such expression is found.
+    """
+    first = end = text.find("}}", start + 2, start + LONGEST_EXPRESSION)
+    problem = ""
+    while end >= 0:
+        try:
+            _compiled(text[start + 2 : end])
+        except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+            problem = problem or getattr(error, "msg", None) or str(error)
+        else:
+            return end + 2
+        end = text.find("}}", end + 1, start + LONGEST_EXPRESSION)
+    if first < 0:
+        raise InvalidArgument(
+            f'{_shown(text[start:])} is not closed: write {{{{name}}}}. A literal {{{{ is written {{{{"{{{{"}}}}.'
+        )
+    written = text[start : first + 2]
+    if not written.strip("{} \t\r\n"):
+        raise InvalidArgument(
+            f"{written} is empty: put the name of a variable, or an expression, between the braces."
+        )
+    raise InvalidArgument(f"{_shown(written)} holds no Python expression: {problem}.")
+
+
+def evaluate(expression: str, namespace: Mapping[str, Any], *, written: str) -> Any:
+    """Evaluate a Python expression in the user's namespace, without changing the namespace.
+
+    Args:
+        expression: Python source.
+        namespace: the user's variables.
+        written: the expression as the user wrote it, for messages.
+
+    Raises:
+        InvalidArgument: it does not compile, names something undefined, or raises.
+        M3terError: one that the expression itself raised, such as "not logged in yet", unchanged.
+    """
+    try:
+        return eval(_compiled(expression), dict(namespace))  # noqa: S307 - the user's own code in the user's own kernel
+    except M3terError:
+        raise
+    except NameError as error:
+        if error.name is None or error.name in namespace:
+            raise _failed(written, error) from error
+        raise InvalidArgument(
+            f"{_shown(written)}: the name {error.name!r} is not defined.{_near_name(error.name, namespace)}"
+        ) from error
+    except SyntaxError as error:
+        raise InvalidArgument(
+            f"{_shown(written)} is no Python expression: {error.msg}.{_hint(written)}"
+        ) from error
+    except Exception as error:
+        raise _failed(written, error) from error
+
+
+def fill_path(text: str, namespace: Mapping[str, Any]) -> str:
+    """Fill a path and percent-encode it; a value stays within its one segment, whatever it holds.
+
+    Raises:
+        InvalidArgument: a value that is no text or number, is empty or is a token; a ``.`` or ``..`` segment; a query.
+    """
+    parts = []
+    for literal, expression in _parts(text):
+        if any(mark in literal for mark in "?#"):
+            raise InvalidArgument(
+                f"{_shown(text)}: write the query behind the path, as key=value (pageSize=10)."
+            )
+        if any(mark in literal for mark in "{}"):
+            raise InvalidArgument(
+                f"{_shown(text)}: a value is written {{{{name}}}}. A path without a leading slash is already under "
+                "/organizations/{orgId}/: 'products' is enough."
+            )
+        parts.append(_quoted(literal, _PATH_SAFE))
+        if expression is not None:
+            written = f"{{{{{expression}}}}}"
+            value = _text(evaluate(expression, namespace, written=written), written)
+            if not value:
+                raise InvalidArgument(f"{_shown(written)} is empty: the path would name something else.")
+            parts.append(_quoted(value, ""))
+    path = "".join(parts)
+    if any(unquote(segment) in {".", ".."} for segment in path.split("/")):
+        raise InvalidArgument(
+            f"{_shown(text)} climbs out of its place with a '.' or '..' segment: write the path out."
+        )
+    return path
+
+
+def fill_query(text: str, namespace: Mapping[str, Any]) -> str | list[str]:
+    """Fill the value of a query parameter; a value that is one list alone stays a list of texts.
+
+    Raises:
+        InvalidArgument: a value that is no text, number, date or list of these, is None, an empty list or a token.
+    """
+    parts: list[str] = []
+    pieces = list(_parts(text))
+    for literal, expression in pieces:
+        parts.append(literal)
+        if expression is None:
+            continue
+        written = f"{{{{{expression}}}}}"
+        value = evaluate(expression, namespace, written=written)
+        if not isinstance(value, (list, tuple)):
+            parts.append(_text(value, written))
+            continue
+        items = [_text(item, written) for item in value]
+        if not items:
+            raise InvalidArgument(
+                f"{_shown(written)} is an empty list: the call would not be filtered by it."
+            )
+        if any("," in item for item in items):
+            raise InvalidArgument(
+                f"{_shown(written)} holds an item with a comma, which separates the items of a list."
+            )
+        if text == written:
+            return items
+        parts.append(",".join(items))
+    filled = "".join(parts)
+    _quoted(filled, "")
+    return filled
+
+
+def fill_json(cell: str, namespace: Mapping[str, Any], *, first_line: int = 1) -> Any:
+    """Fill and decode a JSON body.
+
+    ``"name": {{name}}`` takes the value as JSON, ``"id-{{n}}"`` its text, escaped for the string that it stands in.
+
+    Args:
+        cell: the text.
+        namespace: the user's variables.
+        first_line: the number of the text's first line, as the user counts.
+
+    Raises:
+        InvalidArgument: malformed JSON, with line and column as the user sees them; a value that JSON cannot hold.
+    """
+    parts: list[str] = []
+    origins: list[tuple[int, int, bool]] = []
+    length = 0
+    in_string = False
+
+    def add(part: str, source: int, *, literal: bool) -> None:
+        nonlocal length
+        origins.append((length, source, literal))
+        parts.append(part)
+        length += len(part)
+
+    position = copied = 0
+    while mark := _MARKS.search(cell, position):
+        position = mark.end()
+        if mark[0] == '"':
+            in_string = not in_string
+        elif mark[0] == "{{":
+            position = placeholder_end(cell, mark.start())
+            written = cell[mark.start() : position]
+            value = evaluate(written[2:-2], namespace, written=written)
+            add(cell[copied : mark.start()], copied, literal=True)
+            encoded = json.dumps(_text(value, written) if in_string else json_value(value, written))
+            add(encoded[1:-1] if in_string else encoded, mark.start(), literal=False)
+            copied = position
+        elif not in_string:
+            position = mark.start() + 1
+    add(cell[copied:], copied, literal=True)
+    filled = "".join(parts)
+    try:
+        return json.loads(filled, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        problem, at = error.msg, error.pos
+    except RecursionError:
+        problem, at = "it is nested too deeply", 0
+    except ValueError as error:
+        problem = str(error)
+        at = next((found.start() for found in _CONSTANT.finditer(filled) if found[1]), 0)
+    raise _malformed(cell, _origin(at, origins), problem, first_line)
+
+
+def json_value(value: Any, written: str) -> Any:
+    """Return a value of the namespace as plain JSON data; dates become ISO 8601 text, numpy's numbers plain ones.
+
+    Args:
+        value: what the expression gave.
+        written: the expression as the user wrote it, for messages.
+
+    Raises:
+        InvalidArgument: JSON cannot hold it, or it is a token.
+    """
+    try:
+        return _plain(value, written)
+    except RecursionError:
+        raise InvalidArgument(f"{_shown(written)} is nested too deeply, or holds itself.") from None
+
+
+def _plain(value: Any, written: str) -> Any:
+    if value is None or type(value) in {bool, int, str}:
+        return value
+    if hasattr(value, "reveal"):
+        raise InvalidArgument(
+            f"{_shown(written)} is a token or a secret: it does not belong into a request. The session sends the token "
+            "by itself, as a header."
+        )
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                raise InvalidArgument(
+                    f"{_shown(written)} has a key of type {type(name).__name__}; JSON wants text."
+                )
+        return {str(name): _plain(item, written) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, written) for item in value]
+    return _plain_scalar(value, written)
+
+
+def _plain_scalar(value: Any, written: str) -> Any:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        number = float(value)
+        if not math.isfinite(number):
+            raise InvalidArgument(f"{_shown(written)} holds {number}, which JSON cannot hold.")
+        return number
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, date) and value == value:  # noqa: PLR0124 - pandas' NaT is a datetime, unequal to itself
+        return value.isoformat()
+    # A numpy scalar (a numpy.bool, a numpy.datetime64) knows its plain form.
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        item = value.item()
+        if type(item) is not type(value):
+            return _plain(item, written)
+    raise _no_json_form(value, written)
+
+
+def _no_json_form(value: Any, written: str) -> InvalidArgument:
+    if isinstance(value, Decimal):
+        advice = "float(...) or str(...)"
+    elif hasattr(value, "to_dict") and hasattr(value, "columns"):
+        advice = '.to_dict("records")'
+    elif hasattr(value, "tolist"):
+        advice = ".tolist()"
+    elif isinstance(value, (set, frozenset, range)):
+        advice = "list(...)"
+    else:
+        advice = "a dict, a list, text or a number"
+    return InvalidArgument(
+        f"{_shown(written)} holds a value of type {type(value).__name__}, which has no JSON form: use {advice}."
+    )
+
+
+def _text(value: Any, written: str) -> str:
+    """Return a value as it stands in a path, a query or a JSON string."""
+    if value is None:
+        raise InvalidArgument(f"{_shown(written)} is None: it has no text.")
+    if isinstance(value, Decimal) and value.is_finite():
+        return str(value)
+    plain = json_value(value, written)
+    if isinstance(plain, str):
+        return plain
+    if isinstance(plain, (dict, list)):
+        raise InvalidArgument(
+            f"{_shown(written)} is a {type(value).__name__}; text or a number is needed here."
+        )
+    try:
+        return json.dumps(plain)
+    except ValueError as error:
+        raise InvalidArgument(f"{_shown(written)} has no text: {error}.") from None
+
+
+def _parts(text: str) -> list[tuple[str, str | None]]:
+    """Split a text into pairs of literal text and the expression that follows it; the last has none."""
+    parts: list[tuple[str, str | None]] = []
+    copied = 0
+    while (start := text.find("{{", copied)) >= 0:
+        end = placeholder_end(text, start)
+        parts.append((text[copied:start], text[start + 2 : end - 2]))
+        copied = end
+    return [*parts, (text[copied:], None)]
+
+
+def _compiled(expression: str) -> Any:
+    return compile(expression.strip(), "<m3ter_nb>", "eval", dont_inherit=True)
+
+
+def _quoted(text: str, safe: str) -> str:
+    try:
+        return quote(text, safe=safe)
+    except UnicodeEncodeError:
+        raise InvalidArgument(
+            f"{_shown(ascii(text))} holds half a character, which no URL can hold."
+        ) from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _origin(position: int, origins: list[tuple[int, int, bool]]) -> int:
+    """Return where a position of the filled text stands in the cell; inside a value, where its placeholder starts."""
+    for (start, source, literal), (following, _, _) in pairwise([*origins, (position + 1, 0, True)]):
+        if position < following:
+            return source + position - start if literal else source
+    return 0
+
+
+def _malformed(cell: str, position: int, problem: str, first_line: int) -> InvalidArgument:
+    line = cell.count("\n", 0, position)
+    column = position - cell.rfind("\n", 0, position)
+    excerpt = cell.split("\n")[line].strip()
+    message = f"The body is malformed JSON at line {line + first_line}, column {column}: {problem}."
+    if excerpt:
+        message += f" The line is: {_shown(excerpt)}"
+    try:
+        ast.literal_eval(cell.strip())
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        hint = ""
+    else:
+        hint = " This is Python: JSON wants double quotes, true, false and null; or pass it with --body."
+    return InvalidArgument(f"{message}{hint} Nothing was sent.")
+
+
+def _failed(written: str, error: Exception) -> InvalidArgument:
+    return InvalidArgument(
+        f"{_shown(written)} raised {type(error).__name__}: {_shown(str(error))}.{_hint(written)}"
+    )
+
+
+def _hint(written: str) -> str:
+    if written.startswith("{{") or "{{" not in written:
+        return ""
+    return " The whole of it is Python: write name there, not {{name}}."
+
+
+def _near_name(name: str, namespace: Mapping[str, Any]) -> str:
+    if name in _JSON_NAMES:
+        return f" In Python it is {_JSON_NAMES[name]}."
+    known = [known for known in namespace if not known.startswith("_")]
+    near = get_close_matches(name, known + dir(builtins), n=1)
+    return f" Did you mean {near[0]!r}?" if near else " Run the cell that defines it first."
+
+
+def _shown(text: str) -> str:
+    """Return a text as a message shows it: on one line, and cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"
