@@ -30,7 +30,6 @@ class MagicMatcher:
 
     def __init__(self, candidates: dict[str, Callable[[str], Iterable[str]]]) -> None:
         self._candidates = candidates
-        self.__qualname__ = "m3ter_nb.MagicMatcher"
 
     def __call__(self, context: CompletionContext) -> SimpleMatcherResult:
         """Return the completions of the word before the cursor."""

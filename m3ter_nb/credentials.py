@@ -21,7 +21,15 @@ from m3ter_nb.errors import CredentialsConflict, CredentialsError, CredentialsMi
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["VARIABLES", "Credentials", "Settings", "find_settings", "looks_like_token", "read_dotenv"]
+__all__ = [
+    "VARIABLES",
+    "Credentials",
+    "Settings",
+    "find_host",
+    "find_settings",
+    "looks_like_token",
+    "read_dotenv",
+]
 
 KEY_VARIABLE = "M3TER_API_KEY"
 SECRET_VARIABLE = "M3TER_API_SECRET"  # noqa: S105 - the name of a variable, not a secret
@@ -227,6 +235,24 @@ def find_settings(
     half = _missing_half(file_values, path, {}, "")
     if half is not None:
         raise half
+    return _known(env_values, file_values, path)
+
+
+def find_host(environ: Mapping[str, str] | None = None) -> Settings:
+    """Find host and organization alone, for credentials that a person types; half a key pair is no error here.
+
+    Args:
+        environ: variables to read instead of ``os.environ``.
+
+    Raises:
+        InvalidArgument: there is a ``.env`` that cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    path = _dotenv_upwards()
+    return _known(environ, read_dotenv(path) if path else {}, path)
+
+
+def _known(env_values: Mapping[str, str], file_values: Mapping[str, str], path: str) -> Settings:
     return _overridden(
         Settings(
             org_id=file_values.get(ORG_VARIABLE),
@@ -276,7 +302,7 @@ def _overridden(settings: Settings, env_values: Mapping[str, str]) -> Settings:
         org_id=env_values.get(ORG_VARIABLE) or settings.org_id,
         base_url=env_values.get(HOST_VARIABLE) or settings.base_url,
         source=settings.source,
-        base_url_source=ENVIRONMENT if HOST_VARIABLE in env_values else settings.base_url_source,
+        base_url_source=ENVIRONMENT if env_values.get(HOST_VARIABLE) else settings.base_url_source,
     )
 
 

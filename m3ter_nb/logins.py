@@ -20,7 +20,8 @@ __all__ = ["DEFAULT_NAME", "Login", "Logins", "NotYet"]
 
 DEFAULT_NAME = "m3ter"
 
-_NOT_YET = "Not logged in yet: submit the form above, then run this cell again."
+#: The error of any use of a stand-in.
+NOT_YET = "Not logged in yet: submit the form above, then run this cell again."
 # Seconds before its end at which a token that is not renewed is announced to end.
 _ANNOUNCED = 300.0
 
@@ -34,10 +35,10 @@ class NotYet:
     def __getattr__(self, name: str) -> Never:
         if name.startswith("_"):  # inspectors and IPython's display ask for these
             raise AttributeError(name)
-        raise NotLoggedIn(_NOT_YET)
+        raise NotLoggedIn(NOT_YET)
 
     def _use(self, *_args: object, **_kwargs: object) -> Never:
-        raise NotLoggedIn(_NOT_YET)
+        raise NotLoggedIn(NOT_YET)
 
     __str__ = __format__ = __add__ = __radd__ = __mod__ = __rmod__ = _use
     __call__ = __iter__ = __len__ = __getitem__ = __contains__ = __bool__ = _use
@@ -51,14 +52,14 @@ class Login:
     Attributes:
         name: ``"m3ter"``, or what ``--name`` said.
         session: the session.
-        how: ``"environment"``, ``"form"`` or ``"prompt"``.
+        typed: whether a person typed the credentials.
         bound: the variables that it has bound, and to what.
         announced: whether the end of a token that is not renewed has been announced.
     """
 
     name: str
     session: M3terSession
-    how: str
+    typed: bool
     bound: dict[str, object] = field(default_factory=dict, repr=False)
     _me: dict[str, Any] | None = field(default=None, repr=False)
     announced: bool = field(default=False, repr=False)
@@ -116,7 +117,7 @@ class Logins:
         if login is not None:
             return login
         if name in self._waiting:
-            raise NotLoggedIn(_NOT_YET)
+            raise NotLoggedIn(NOT_YET)
         option = "" if name == DEFAULT_NAME else f" --name {name}"
         others = ", ".join(self._logins)
         hint = f" (logged in: {others})" if others else ""
@@ -132,10 +133,10 @@ class Logins:
         self._waiting[name] = stand_ins
         self._namespace.update(stand_ins)
 
-    def add(self, name: str, session: M3terSession, *, how: str) -> Login:
+    def add(self, name: str, session: M3terSession, *, typed: bool) -> Login:
         """Keep a session under a name, close the one it follows, and bind its two variables."""
         previous = self._logins.get(name)
-        login = self._logins[name] = Login(name, session, how)
+        login = self._logins[name] = Login(name, session, typed)
         self._waiting.pop(name, None)
         login.bound = dict(zip(login.names, (session.token, session), strict=True))
         self._namespace.update(login.bound)
@@ -216,7 +217,9 @@ def checked_name(name: str) -> str:
         InvalidArgument: it is no Python identifier.
     """
     if not name.isidentifier():
-        raise InvalidArgument(f"--name {name!r} cannot begin a variable's name; use letters, digits and _.")
+        raise InvalidArgument(
+            "--name takes letters, digits and _, for variables are called by it, e.g. --name staging."
+        )
     return name
 
 

@@ -31,7 +31,7 @@ from m3ter_nb.tokens import (
     fetch_token,
     ready_token,
 )
-from m3ter_nb.transport import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Timeout, Transport
+from m3ter_nb.transport import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Timeout, Transport, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import requests
     from m3ter import AsyncM3ter, M3ter
 
-__all__ = ["METHODS", "M3terSession", "largest_page", "login", "open_session"]
+__all__ = ["METHODS", "M3terSession", "largest_page", "login", "open_session", "reads_only"]
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
 
@@ -138,6 +138,11 @@ class M3terSession:
     def host(self) -> str:
         """The Config API's host, with the port where it is not the scheme's own."""
         return self._transport.host
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the API is on this machine."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
 
     @property
     def origins(self) -> frozenset[tuple[str, str, int]]:
@@ -475,10 +480,15 @@ def _query_value(value: Any) -> Any:
     return value
 
 
+def reads_only(path: str) -> bool:
+    """Tell whether a POST to this path asks and changes nothing (usage queries, searches)."""
+    return any(mark in path for mark in _READING_POSTS)
+
+
 def _safe_to_repeat(url: str, json: Any) -> bool:
     """Whether a POST may be sent twice: it only reads, or m3ter drops the second of its measurements by their uid."""
     path = urlsplit(url).path
-    if any(mark in path for mark in _READING_POSTS):
+    if reads_only(path):
         return True
     if not path.endswith("/measurements") or not isinstance(json, dict):
         return False

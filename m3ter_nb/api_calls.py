@@ -1,0 +1,110 @@
+"""What ``%m3ter`` does with a call: show it, confirm it, make it, follow its pages."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from m3ter_nb.errors import ConfirmationNeeded, M3terError
+from m3ter_nb.records import Records, as_records
+from m3ter_nb.session import largest_page, reads_only
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from m3ter_nb.calls import Call
+    from m3ter_nb.logins import Login
+
+__all__ = ["WriteGuard", "make_call", "snippet"]
+
+# Seconds before a progress bar appears: a short list needs none.
+_PROGRESS_DELAY = 1.0
+_YES = {"y", "yes"}
+
+
+class WriteGuard:
+    """Asks once before the first write to each PRODUCTION organization.
+
+    Args:
+        ask: puts a question and returns the answer; None where nobody can answer.
+    """
+
+    def __init__(self, ask: Callable[[], Callable[[str], str] | None]) -> None:
+        self._ask = ask
+        self._confirmed: set[str] = set()
+
+    def check(self, login: Login, call: Call) -> None:
+        """Let a call pass, or ask.
+
+        Raises:
+            ConfirmationNeeded: the answer was no, or nobody can answer.
+        """
+        session = login.session
+        if call.yes or call.method == "GET" or reads_only(call.path) or session.org_id in self._confirmed:
+            return
+        kind = login.organization_type
+        if kind == "SANDBOX" or (not kind and session.is_loopback):
+            return
+        what = f"{call.method} {call.path} writes to a {kind or 'possibly PRODUCTION'} organization ({session.org_id})"
+        ask = self._ask()
+        if ask is None:
+            raise ConfirmationNeeded(
+                f"{what}, and nobody can confirm it here. Add --yes, or set %config M3terMagics.confirm_writes = False.",
+            )
+        try:
+            answer = ask(f"{what}. Go on, for the rest of this kernel? [y/N] ")
+        except (EOFError, KeyboardInterrupt):
+            answer = ""
+        if answer.strip().lower() not in _YES:
+            raise ConfirmationNeeded("Not confirmed: nothing was sent.")
+        self._confirmed.add(session.org_id)
+
+
+def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
+    """Make a call and return its answer as a value that shows itself.
+
+    Returns:
+        Record | Records | None: a :class:`~m3ter_nb.records.Records` with ``--all`` or ``--limit``, marked partial
+        where an interrupt or an error cut it short.
+
+    Raises:
+        ApiError, ConnectionFailed, InvalidArgument: as :meth:`m3ter_nb.M3terSession.request`.
+    """
+    session = login.session
+    if not call.all and call.limit is None:
+        return as_records(
+            session.request(call.method, call.path, params=call.params or None, json=call.json),
+            path=call.path,
+        )
+    params: dict[str, Any] = dict(call.params)
+    if call.limit is not None:
+        params.setdefault("pageSize", min(call.limit, largest_page(call.path)))
+    items: list[Any] = []
+    partial = False
+    try:
+        for item in _with_progress(islice(session.pages(call.path, **params), call.limit), call.path):
+            items.append(item)  # noqa: PERF402 - what came before an interrupt must be kept
+    except KeyboardInterrupt:
+        partial = True
+        say(f"Interrupted: {len(items):,} items so far; the list is partial.")
+    except M3terError as error:
+        if not items:
+            raise
+        partial = True
+        say(f"Stopped after {len(items):,} items, the list is partial: {error}")
+    return Records(items, path=call.path, partial=partial)
+
+
+def snippet(login: Login, call: Call) -> str:
+    """Return the request as cURL or Python text; nothing is sent."""
+    from m3ter_nb import snippets  # noqa: PLC0415 - only for --show
+
+    write = snippets.curl if call.show == "curl" else snippets.python
+    url = login.session.url(call.path, call.method)
+    return write(call.method, url, params=call.params or None, json=call.json)
+
+
+def _with_progress(items: Iterator[Any], path: str) -> Iterator[Any]:
+    from tqdm.auto import tqdm  # noqa: PLC0415 - only for whole lists
+
+    return iter(tqdm(items, desc=path, unit=" items", delay=_PROGRESS_DELAY, leave=False))

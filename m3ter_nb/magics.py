@@ -1,0 +1,378 @@
+"""The magics: one method for each verb, a few lines over the plain functions and classes that do the work.
+
+Loading imports IPython and traitlets, which a shell has anyway; requests, ipywidgets and the sandbox come with the
+first magic that needs them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from traitlets import Bool, Float, Unicode
+
+from m3ter_nb.completion import MagicMatcher, options_of
+from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.logins import DEFAULT_NAME, Logins, checked_name
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from m3ter_nb.api_calls import WriteGuard
+    from m3ter_nb.login_flow import FrontEnd, LoginFlow, LoginHandle, LoginOptions
+    from m3ter_nb.sandbox import Sandbox
+    from m3ter_nb.sandbox_control import SandboxControl
+    from m3ter_nb.status import SandboxStatus, Status
+
+__all__ = ["M3terMagics", "load", "unload"]
+
+_LOGIN_OPTIONS = ("--form", "--prompt", "--env", "--org-id", "--base-url", "--name", "--no-refresh", "--show")
+_SANDBOX_ACTIONS = ("start", "stop", "status", "reset")
+
+
+@magics_class
+class M3terMagics(Magics):
+    """Log in to m3ter and call its API from a notebook."""
+
+    base_url = Unicode(
+        "", help="Base URL of the API; empty: M3TER_BASE_URL, then https://api.m3ter.com."
+    ).tag(config=True)
+    connect_timeout = Float(5.0, min=0.1, help="Seconds to wait for a connection.").tag(config=True)
+    read_timeout = Float(30.0, min=0.1, help="Seconds to wait for each piece of an answer.").tag(config=True)
+    refresh_margin = Float(
+        300.0,
+        min=0.0,
+        help="Seconds before its end at which a token is renewed (at most a tenth of its lifetime).",
+    ).tag(config=True)
+    confirm_writes = Bool(True, help="Ask once before POST, PUT or DELETE to a PRODUCTION organization.").tag(
+        config=True
+    )
+
+    def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
+        super().__init__(shell=shell, **kwargs)
+        self._shell = shell
+        self._logins = Logins(shell.user_ns, _say)
+        self._flow_made: LoginFlow | None = None
+        self._sandbox_made: SandboxControl | None = None
+        self._guard: WriteGuard | None = None
+        self._handle: LoginHandle | None = None
+        self._matcher = MagicMatcher(
+            {
+                "m3ter_login": options_of(_LOGIN_OPTIONS),
+                "m3ter_status": options_of(("--name",)),
+                "m3ter_logout": options_of(("--name",)),
+                "m3ter_sandbox": options_of((*_SANDBOX_ACTIONS, "--port", "--token-lifetime")),
+                "m3ter": _call_words,
+            },
+        )
+
+    @no_var_expand
+    @magic_arguments()
+    @argument("--form", action="store_true", help="show the form, whatever the environment holds")
+    @argument("--prompt", action="store_true", help="ask with a prompt, the secret unseen")
+    @argument(
+        "--env", nargs="?", const="", metavar="FILE", help="take the environment, or this .env FILE, or fail"
+    )
+    @argument("--org-id", metavar="ID", help="the organization that the token must be for")
+    @argument("--base-url", metavar="URL", help="base URL of the API, e.g. https://api.m3ter.com")
+    @argument(
+        "--name",
+        default=DEFAULT_NAME,
+        help="bind NAME_token and NAME_session, for several logins side by side",
+    )
+    @argument(
+        "--no-refresh",
+        action="store_true",
+        help="keep no secret: the token is not renewed, and its end is announced",
+    )
+    @argument(
+        "--show",
+        choices=("curl", "python"),
+        help="print the token request as code that runs, and log in to nothing",
+    )
+    @argument("words", nargs="*", help="nothing: a key or a secret on this line would stay in the notebook")
+    @line_magic
+    def m3ter_login(self, line: str) -> LoginHandle | None:
+        """Log in to m3ter: get a bearer token, and bind m3ter_token and m3ter_session.
+
+        With no option: complete credentials in the environment, then in a .env file, log in at once
+        (M3TER_API_KEY and M3TER_API_SECRET, or M3TER_API_TOKEN; optional M3TER_ORG_ID and M3TER_BASE_URL).
+        Otherwise a notebook shows a form, and a terminal asks. Where nobody can type, an error says what to set.
+
+        m3ter_token shows a mask and works as a str: requests.get(url, headers={"Authorization": f"Bearer {m3ter_token}"}).
+        m3ter_session makes calls: m3ter_session.get("products"). Both stay fresh by themselves.
+
+        Never write a key or a secret on this line: it would stay in the notebook and in IPython's history.
+        """
+        arguments = _parsed(M3terMagics.m3ter_login, line, secretive=True)
+        if arguments.words:
+            raise InvalidArgument(
+                "A key or a secret is never an argument: it stays in this cell and in IPython's history. Delete it "
+                "from the cell, rotate the key if it was real, and run %m3ter_login alone.",
+            )
+        if arguments.show:
+            self._show_login(arguments)
+            return None
+        self._handle = self._flow.login(self._login_options(arguments), self._front_end)
+        return self._handle
+
+    @no_var_expand
+    @magic_arguments()
+    @argument("--name", default=None, help="which login, where there are several")
+    @line_magic
+    def m3ter_status(self, line: str) -> Status:
+        """Show who is logged in, to which organization and host, where the credentials came from, and the time left."""
+        from m3ter_nb.status import Status, login_status  # noqa: PLC0415 - requests, only where it is needed
+
+        arguments = _parsed(M3terMagics.m3ter_status, line)
+        names = tuple(login.name for login in self._logins)
+        name = arguments.name or (DEFAULT_NAME if DEFAULT_NAME in names or not names else names[0])
+        login = self._logins.find(name)
+        if login is None:
+            others = (f"Logged in: {', '.join(names)}.",) if names else ()
+            option = f" --name {name}" if arguments.name else ""
+            return Status(f"Not logged in: run %m3ter_login{option}.", (), others)
+        return login_status(login, tuple(other for other in names if other != name))
+
+    @no_var_expand
+    @magic_arguments()
+    @argument("--name", default=DEFAULT_NAME, help="which login, where there are several")
+    @line_magic
+    def m3ter_logout(self, line: str) -> None:
+        """Forget the token and the credentials, and remove m3ter_token and m3ter_session."""
+        arguments = _parsed(M3terMagics.m3ter_logout, line)
+        self._flow.logout(checked_name(arguments.name))
+
+    @no_var_expand
+    @line_cell_magic
+    def m3ter(self, line: str, cell: str | None = None) -> Any:
+        """Call the m3ter API: %m3ter METHOD PATH [key=value ...] [options], or %%m3ter with the cell as JSON body.
+
+        METHOD is GET, POST, PUT or DELETE. PATH without a leading slash is under /organizations/{orgId}/.
+        key=value pairs are the query. {{expression}} in path, query or body takes a value from the notebook.
+
+        --all           follow every page, and return the whole list
+        --limit N       follow pages up to N items
+        --body EXPR     a Python expression as JSON body
+        --show curl     print the request as cURL (or python), with the token as a variable, and send nothing
+        --name NAME     which login, where there are several
+        --yes           do not ask before a write to a PRODUCTION organization
+
+        products = %m3ter GET products --all
+        %m3ter GET accounts codes=acme
+        %m3ter PUT products/{{product["id"]}} --body product
+        """
+        from m3ter_nb.api_calls import make_call, snippet  # noqa: PLC0415 - requests, only where it is needed
+        from m3ter_nb.calls import parse_call  # noqa: PLC0415 - only where it is needed
+
+        call = parse_call(line, cell, self._shell.user_ns)
+        login = self._logins.get(call.name or DEFAULT_NAME)
+        if call.show:
+            _say(snippet(login, call))
+            return None
+        if self.confirm_writes:
+            self._write_guard.check(login, call)
+        return make_call(login, call, _say)
+
+    @no_var_expand
+    @magic_arguments()
+    @argument(
+        "action",
+        nargs="?",
+        default="start",
+        choices=_SANDBOX_ACTIONS,
+        help="what to do; start is the default",
+    )
+    @argument("--port", type=int, help="port on 127.0.0.1; any free one by default")
+    @argument(
+        "--token-lifetime",
+        type=float,
+        metavar="SECONDS",
+        help="lifetime of its tokens, m3ter's 18000 by default",
+    )
+    @line_magic
+    def m3ter_sandbox(self, line: str) -> SandboxStatus | None:
+        """Run a m3ter twin on this machine, with public demo credentials, so that everything can be tried without an account.
+
+        It sets M3TER_BASE_URL, M3TER_API_KEY, M3TER_API_SECRET and M3TER_ORG_ID in this kernel and takes them back on
+        stop. status lists what it assumes about m3ter where the documentation is silent; reset empties it.
+        """
+        arguments = _parsed(M3terMagics.m3ter_sandbox, line)
+        if arguments.action == "stop":
+            _say("The sandbox has stopped." if self._sandbox.stop() else "No sandbox runs in this kernel.")
+            return None
+        if arguments.action == "start":
+            self._sandbox.start(arguments.port, arguments.token_lifetime)
+        elif arguments.action == "reset":
+            running = self._sandbox.running
+            if running is None:
+                raise InvalidArgument("No sandbox runs in this kernel; %m3ter_sandbox starts one.")
+            running.reset()
+        return self._sandbox.status(assumptions=arguments.action == "status")
+
+    def attach(self) -> None:
+        """Register the magics, the hook before each cell, the completions and the configuration."""
+        self._shell.register_magics(self)
+        self._configurables.append(self)
+        self._shell.events.register("pre_run_cell", self._before_cell)
+        self._shell.events.register("post_run_cell", self._after_cell)
+        self._shell.Completer.custom_matchers.append(self._matcher)
+
+    def detach(self) -> None:
+        """Take back all that the magics have put into the shell, the namespace and the environment."""
+        self._logins.clear()
+        if self._flow_made is not None:
+            self._flow_made.close()
+        if self._sandbox_made is not None:
+            self._sandbox_made.stop()
+        self._shell.events.unregister("pre_run_cell", self._before_cell)
+        self._shell.events.unregister("post_run_cell", self._after_cell)
+        self._shell.Completer.custom_matchers.remove(self._matcher)
+        self._configurables.remove(self)
+        manager = self._shell.magics_manager
+        manager.registry.pop(type(self).__name__, None)
+        for kind in manager.magics.values():
+            for name in [name for name, magic in kind.items() if getattr(magic, "__self__", None) is self]:
+                del kind[name]
+
+    def _before_cell(self, _info: object = None) -> None:
+        self._logins.before_cell()
+
+    def _after_cell(self, _result: object = None) -> None:
+        """Say what ``login = %m3ter_login`` would leave unsaid: an assigned value is not displayed."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.quiet = False
+            if not handle.shown:
+                _say(repr(handle))
+
+    @property
+    def _configurables(self) -> list[Any]:
+        return self._shell.configurables  # what %config knows
+
+    @property
+    def _flow(self) -> LoginFlow:
+        if self._flow_made is None:
+            from IPython.display import display  # noqa: PLC0415 - with the first login
+
+            from m3ter_nb.login_flow import LoginFlow  # noqa: PLC0415 - requests, with the first login
+
+            self._flow_made = LoginFlow(
+                self._logins,
+                say=_say,
+                show=display,
+                sandbox=lambda: self._sandbox.running,
+                start_sandbox=self._start_sandbox,
+            )
+        return self._flow_made
+
+    @property
+    def _sandbox(self) -> SandboxControl:
+        if self._sandbox_made is None:
+            from m3ter_nb.sandbox_control import SandboxControl  # noqa: PLC0415 - with the first sandbox
+
+            self._sandbox_made = SandboxControl()
+        return self._sandbox_made
+
+    @property
+    def _write_guard(self) -> WriteGuard:
+        if self._guard is None:
+            from m3ter_nb.api_calls import WriteGuard  # noqa: PLC0415 - with the first call
+
+            self._guard = WriteGuard(lambda: input if self._front_end.prompts else None)
+        return self._guard
+
+    @property
+    def _front_end(self) -> FrontEnd:
+        from m3ter_nb import front_end  # noqa: PLC0415 - with the first login
+        from m3ter_nb.login_flow import FrontEnd  # noqa: PLC0415 - with the first login
+
+        return FrontEnd(
+            shows_forms=front_end.can_show_form(self._shell),
+            prompts=front_end.can_prompt(self._shell),
+            echoes=getattr(self._shell, "kernel", None) is not None,
+            waits=front_end.can_wait_for_form(self._shell),
+            binder=front_end.on_binder(),
+        )
+
+    def _start_sandbox(self) -> Sandbox:
+        return self._sandbox.start()
+
+    def _login_options(self, arguments: Namespace) -> LoginOptions:
+        from m3ter_nb.login_flow import LoginOptions  # noqa: PLC0415 - requests, with the first login
+        from m3ter_nb.transport import Timeout  # noqa: PLC0415 - requests, with the first login
+
+        chosen = {"form": arguments.form, "prompt": arguments.prompt, "env": arguments.env is not None}
+        ways = [way for way, is_chosen in chosen.items() if is_chosen]
+        if len(ways) > 1:
+            raise InvalidArgument(f"--{' and --'.join(ways)} exclude each other; choose one.")
+        return LoginOptions(
+            way=ways[0] if ways else None,
+            dotenv=arguments.env or None,
+            name=checked_name(arguments.name),
+            org_id=arguments.org_id,
+            base_url=arguments.base_url or self.base_url or None,
+            refresh=not arguments.no_refresh,
+            timeout=Timeout(self.connect_timeout, self.read_timeout),
+            margin=self.refresh_margin,
+        )
+
+    def _show_login(self, arguments: Namespace) -> None:
+        from m3ter_nb import snippets  # noqa: PLC0415 - only for --show
+        from m3ter_nb.credentials import find_host  # noqa: PLC0415 - only for --show
+        from m3ter_nb.transport import DEFAULT_BASE_URL, checked_base_url  # noqa: PLC0415 - only for --show
+
+        base_url = arguments.base_url or self.base_url or find_host().base_url or DEFAULT_BASE_URL
+        write = snippets.curl_login if arguments.show == "curl" else snippets.python_login
+        _say(write(checked_base_url(base_url)))
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics in a shell."""
+    M3terMagics(shell).attach()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take back all that :func:`load`, and using the magics, has left in the shell."""
+    magics = shell.magics_manager.registry.get(M3terMagics.__name__)
+    if magics is not None:
+        magics.detach()
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201 - what a magic says to the person who runs it
+
+
+def _call_words(before: str) -> list[str]:
+    from m3ter_nb.calls import completions  # noqa: PLC0415 - only while completing
+
+    return completions("%m3ter " + before)
+
+
+def _parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) -> Namespace:
+    """Parse a magic's line; a mistake in it is an error that fails the cell.
+
+    Args:
+        magic: decorated with ``magic_arguments``.
+        line: what follows its name.
+        secretive: whether the line may hold a secret by mistake, so that its words are not repeated.
+    """
+    name = "%" + magic.__name__
+    try:
+        arguments: Namespace = parse_argstring(magic, line)
+    except UsageError as error:
+        said = str(error)
+    except ValueError:  # an open quote
+        said = "a quote is not closed"
+    else:
+        return arguments
+    if secretive:
+        unknown = [word for word in re.findall(r"(?<!\S)--[a-z-]+", line) if word not in _LOGIN_OPTIONS]
+        said = f"there is no option {unknown[0]}" if unknown else "its options could not be read"
+    raise InvalidArgument(f"{name}: {said}. {name}? shows what it takes.")

@@ -1,0 +1,112 @@
+"""The one sandbox of a kernel, and the environment variables that point to it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from m3ter_nb.credentials import VARIABLES
+from m3ter_nb.errors import InvalidArgument, MissingExtra
+from m3ter_nb.status import SandboxStatus
+
+if TYPE_CHECKING:
+    from m3ter_nb.sandbox import Sandbox
+
+__all__ = ["SandboxControl"]
+
+# Seconds (https://docs.m3ter.com/api/authentication).
+_DOCUMENTED_LIFETIME = 18_000
+
+
+class SandboxControl:
+    """Starts and stops the sandbox, sets ``M3TER_*`` in this process to it, and takes that back."""
+
+    def __init__(self) -> None:
+        self._sandbox: Sandbox | None = None
+        self._before: dict[str, str | None] = {}
+        self._set: dict[str, str] = {}
+
+    @property
+    def running(self) -> Sandbox | None:
+        """The running sandbox, or None."""
+        return self._sandbox if self._sandbox is not None and self._sandbox.is_running else None
+
+    def start(self, port: int | None = None, token_lifetime: int | None = None) -> Sandbox:
+        """Start it, or return the one that runs.
+
+        Args:
+            port: on loopback; None for any free one.
+            token_lifetime: of its tokens, in seconds; None for m3ter's own, 18,000.
+
+        Raises:
+            InvalidArgument: one runs already and other options were asked for, or the port is taken.
+            MissingExtra: its web framework is not installed.
+        """
+        running = self.running
+        if running is not None:
+            if port is not None or token_lifetime is not None:
+                raise InvalidArgument(
+                    "The sandbox runs already; %m3ter_sandbox stop it before giving it other options."
+                )
+            return running
+        try:
+            from m3ter_nb.sandbox import Sandbox  # noqa: PLC0415 - a web framework, only where a sandbox is asked for
+        except ImportError:
+            raise MissingExtra(
+                "The sandbox is not installed; run: %pip install 'm3ter-nb[sandbox]'"
+            ) from None
+        lifetime = _DOCUMENTED_LIFETIME if token_lifetime is None else token_lifetime
+        try:
+            sandbox = Sandbox(port or 0, token_lifetime=lifetime).start()
+        except (OSError, ValueError) as error:
+            raise InvalidArgument(f"The sandbox did not start: {error}") from None
+        self._sandbox = sandbox
+        self._point_here(sandbox)
+        return sandbox
+
+    def stop(self) -> bool:
+        """Stop it and take back the variables; tell whether one ran."""
+        running = self.running
+        self._point_back()
+        if self._sandbox is not None:
+            self._sandbox.stop()
+            self._sandbox = None
+        return running is not None
+
+    def status(self, *, assumptions: bool = False) -> SandboxStatus:
+        """Say where it is and how to log in; with every assumption it makes about m3ter, if asked."""
+        sandbox = self.running
+        if sandbox is None:
+            return SandboxStatus("No sandbox runs in this kernel; %m3ter_sandbox starts one.")
+        environ = sandbox.environ
+        lines = (
+            ("url", sandbox.url),
+            ("Access Key id", environ["M3TER_API_KEY"]),
+            ("Api Secret", f"{environ['M3TER_API_SECRET']} (public, opens nothing but the sandbox)"),
+            ("organization", environ["M3TER_ORG_ID"]),
+            ("requests so far", str(len(sandbox.log))),
+        )
+        notes: tuple[str, ...] = (f"{', '.join(sorted(environ))} point here until %m3ter_sandbox stop.",)
+        if assumptions:
+            notes += ("Where m3ter's documentation is silent, the sandbox assumes:",)
+            notes += tuple(f"- {text}" for text in sandbox.assumptions)
+        return SandboxStatus(
+            "m3ter sandbox: a twin on this machine, nothing leaves it.", lines, notes, sandbox
+        )
+
+    def _point_here(self, sandbox: Sandbox) -> None:
+        self._before = {name: os.environ.get(name) for name in VARIABLES}
+        self._set = dict(sandbox.environ)
+        for name in VARIABLES:  # a ready token of the real API must not meet the sandbox's key
+            os.environ.pop(name, None)
+        os.environ.update(self._set)
+
+    def _point_back(self) -> None:
+        """Take back the variables, but leave those that somebody has changed since."""
+        for name, value in self._before.items():
+            if os.environ.get(name) == self._set.get(name):
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+        self._before, self._set = {}, {}
