@@ -1,0 +1,55 @@
+# Two commands do everything on a fresh machine: `make lab` and `make test`.
+
+# The newest supported Python of the machine; override with: make PYTHON=/path/to/python3.12 lab
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(if $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo yes),$(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOK ?= notebooks/01_log_in.ipynb
+# JupyterLab refuses to run as root (in a container, say) unless told to; it listens on loopback in any case.
+ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: lab demo test check notebooks bench browser help clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+
+lab: $(VENV)/.lab  ## open JupyterLab on the first notebook
+	$(BIN)/jupyter lab $(ROOT_FLAG) $(NOTEBOOK)
+
+demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what it did
+	$(BIN)/python -m nbconvert --to markdown --execute --stdout --log-level=ERROR $(NOTEBOOK)
+
+test: $(VENV)/.test browser check notebooks  ## run every test, the notebooks and the linters
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html:build/coverage
+
+check: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+notebooks: $(VENV)/.test
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 120 notebooks
+
+browser: $(VENV)/.test
+	$(BIN)/python tests/browser/chromium.py --install
+
+bench: $(VENV)/.test  ## measure ours beside the alternatives
+	$(BIN)/python benchmarks/run.py
+
+clean:  ## remove what the other commands made
+	rm -rf $(VENV) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "m3ter_nb needs Python 3.11 or newer, and found none. Install one, or: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No virtual environment could be made; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+# A stamp for each set of packages, so that the second run starts at once.
+$(VENV)/.lab: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[lab]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@ $(VENV)/.lab
