@@ -20,6 +20,7 @@ ASSUMPTIONS: tuple[str, ...] = (
     "A PUT with a stale or missing version, and a code that is taken, are answered with 409 (a switch makes it 400).",
     "Codes are case-sensitive and unique within their collection.",
     "Fields that the document does not know, and version on a create, are ignored; a null counts as left out.",
+    "Credentials of an integration are taken and never shown.",
     "A list without pageSize has 100 entities a page; a pageSize out of range is answered with 400.",
     "The last page has no nextToken; a switch makes it null or empty.",
     "A nextToken that the list did not give is answered with 400.",
@@ -31,8 +32,8 @@ ASSUMPTIONS: tuple[str, ...] = (
     "An account code is too close to an existing one (InvalidAccountCode) if only case or spaces differ.",
     "A skeleton account has its code as name and no e-mail address.",
     "A timestamp in the future is taken like any other; derived fields are not calculated.",
-    "One ingest.validation.failure event stands for all measurements of a submission that failed in the same way; "
-    "the fields of its m3terEvent, and the file behind its download URL, are invented.",
+    "One ingest.validation.failure event stands for all measurements of a submission that failed in one way.",
+    "The fields of the event's m3terEvent, and the file behind its download URL, are invented.",
     "An event that nobody has actioned has dtActioned null.",
     "The keys of the rows of a usage query are invented; periods are in UTC, and a week begins on Monday.",
     "Unknown meters and accounts in a usage query match nothing.",

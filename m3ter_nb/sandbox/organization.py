@@ -9,7 +9,8 @@ from flask import g, request
 
 from .answers import Refusal, json_answer, parse_json
 from .identity import DEMO_ORG_ID
-from .surface import Body, load, rule
+from .resources import new_stamps, next_stamps
+from .surface import Singleton, load, rule
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -60,12 +61,12 @@ def register(app: Flask, world: World) -> None:
         )
 
     app.add_url_rule(rule("users/me"), "GetMe", me, methods=["GET"], provide_automatic_options=False)
-    for path, (operations, body) in load().singletons.items():
-        single = _Single(world, path, body)
+    for singleton in load().singletons.values():
+        single = _Single(world, singleton)
         views = {"get": single.retrieve, "put": single.update}
-        for method, operation in operations.items():
+        for method, operation in singleton.operations.items():
             app.add_url_rule(
-                rule(path),
+                rule(singleton.path),
                 operation,
                 views[method],
                 methods=[method.upper()],
@@ -76,10 +77,10 @@ def register(app: Flask, world: World) -> None:
 class _Single:
     """One object at a path without an id; it exists from the start."""
 
-    def __init__(self, world: World, path: str, body: Body) -> None:
+    def __init__(self, world: World, singleton: Singleton) -> None:
         self.world = world
-        self.path = path
-        self.body = body
+        self.singleton = singleton
+        self.id = str(uuid.uuid5(uuid.UUID(DEMO_ORG_ID), singleton.path))
 
     def retrieve(self) -> Response:
         """Answer the object."""
@@ -87,39 +88,26 @@ class _Single:
 
     def update(self) -> Response:
         """Answer a full replacement, its version checked as that of any entity."""
-        fields = self.body.check(parse_json(request.get_data()))
+        fields = self.singleton.body.check(parse_json(request.get_data()))
         with self.world.store.transaction():
             stored = self._stored()
             if fields.get("version") != stored["version"]:
                 raise Refusal(
                     self.world.conflict_status, f"Version mismatch: it is at version {stored['version']}"
                 )
-            changed = {
-                **fields,
-                "id": stored["id"],
-                "version": stored["version"] + 1,
-                "dtCreated": stored["dtCreated"],
-                "dtLastModified": self.world.now(),
-                "createdBy": stored["createdBy"],
-                "lastModifiedBy": g.bearer.user.id,
-            }
-            self.world.store.put(self.path, changed)
+            changed = {**fields, "id": self.id, "version": stored["version"] + 1}
+            if self.singleton.stamps:
+                changed |= next_stamps(self.world, stored)
+            self.world.store.put(self.singleton.path, changed)
         return json_answer(changed)
 
     def _stored(self) -> dict[str, Any]:
+        path = self.singleton.path
         with self.world.store.transaction():
-            entity_id = str(uuid.uuid5(uuid.UUID(DEMO_ORG_ID), self.path))
-            stored = self.world.store.get(self.path, entity_id)
+            stored = self.world.store.get(path, self.id)
             if stored is None:
-                now, user = self.world.now(), g.bearer.user.id
-                stored = {
-                    "id": entity_id,
-                    "version": 1,
-                    **_DEFAULTS.get(self.path, {}),
-                    "dtCreated": now,
-                    "dtLastModified": now,
-                    "createdBy": user,
-                    "lastModifiedBy": user,
-                }
-                self.world.store.put(self.path, stored)
+                stored = {"id": self.id, "version": 1, **_DEFAULTS.get(path, {})}
+                if self.singleton.stamps:
+                    stored |= new_stamps(self.world)
+                self.world.store.put(path, stored)
         return stored

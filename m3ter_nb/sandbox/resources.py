@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .world import World
 
-__all__ = ["Entities", "page_size", "register", "require", "values_of"]
+__all__ = ["Entities", "new_stamps", "next_stamps", "page_size", "register", "require", "values_of"]
 
 _DEFAULT_PAGE_SIZE = 100
 _READ_ONLY = ("id", "version", "dtCreated", "dtLastModified", "createdBy", "lastModifiedBy")
@@ -81,6 +81,22 @@ def page_size(maximum: int, default: int = _DEFAULT_PAGE_SIZE) -> int:
     return int(text)
 
 
+def new_stamps(world: World) -> dict[str, Any]:
+    """Return who made an entity, and when: the caller, now."""
+    now, user = world.now(), g.bearer.user.id
+    return {"dtCreated": now, "dtLastModified": now, "createdBy": user, "lastModifiedBy": user}
+
+
+def next_stamps(world: World, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stamps of an entity that the caller changes now."""
+    return {
+        "dtCreated": stored["dtCreated"],
+        "dtLastModified": world.now(),
+        "createdBy": stored["createdBy"],
+        "lastModifiedBy": g.bearer.user.id,
+    }
+
+
 class Entities:
     """The operations on one collection."""
 
@@ -127,16 +143,9 @@ class Entities:
 
     def insert(self, key: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Store a new entity with these fields and return it."""
-        now, user = self.world.now(), g.bearer.user.id
-        entity = {
-            "id": str(uuid.uuid4()),
-            "version": 1,
-            **{name: value for name, value in fields.items() if name not in _READ_ONLY},
-            "dtCreated": now,
-            "dtLastModified": now,
-            "createdBy": user,
-            "lastModifiedBy": user,
-        }
+        entity = {"id": str(uuid.uuid4()), "version": 1, **self._shown(fields)}
+        if self.collection.stamps:
+            entity |= new_stamps(self.world)
         self.world.store.put(key, entity)
         return entity
 
@@ -157,15 +166,9 @@ class Entities:
                     f"Version mismatch: the {self.kind} is at version {stored['version']}, the request has {given}",
                 )
             self._refuse_taken_code(key, fields, but=id)
-            entity = {
-                "id": id,
-                "version": stored["version"] + 1,
-                **{name: value for name, value in fields.items() if name not in _READ_ONLY},
-                "dtCreated": stored["dtCreated"],
-                "dtLastModified": self.world.now(),
-                "createdBy": stored["createdBy"],
-                "lastModifiedBy": g.bearer.user.id,
-            }
+            entity = {"id": id, "version": stored["version"] + 1, **self._shown(fields)}
+            if self.collection.stamps:
+                entity |= next_stamps(self.world, stored)
             self.world.store.put(key, entity)
         return json_answer(entity)
 
@@ -179,6 +182,11 @@ class Entities:
 
     def _stored(self, key: str, entity_id: str) -> dict[str, Any]:
         return require(self.world.store.get(key, entity_id), self.kind)
+
+    def _shown(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a body that the entity shows."""
+        hidden = self.collection.write_only.union(_READ_ONLY)
+        return {name: value for name, value in fields.items() if name not in hidden}
 
     def _fields(self) -> dict[str, Any]:
         value = parse_json(request.get_data())

@@ -20,7 +20,7 @@ from .answers import Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Body", "Collection", "Surface", "load", "rule"]
+__all__ = ["Body", "Collection", "Singleton", "Surface", "load", "rule"]
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 
@@ -62,14 +62,19 @@ class Body:
         try:
             self._validate(known)
         except fastjsonschema.JsonSchemaValueException as error:
-            raise Refusal(400, _in_words(error.message)) from None
+            raise Refusal(400, _in_words(error)) from None
         _check_custom_fields(known.get("customFields", {}))
         return known
 
 
-def _in_words(message: str) -> str:
-    """Return a validator's message with our name of the whole instead of its own ("data")."""
-    return re.sub(r"^data(?=\W)(\.?)", lambda found: "" if found[1] else "The body", message)
+def _in_words(error: fastjsonschema.JsonSchemaValueException) -> str:
+    """Return what is wrong, with our name of the whole instead of the validator's ("data")."""
+    text = re.sub(r"^data(?=\W)(\.?)", lambda found: "" if found[1] else "The body", str(error.message))
+    return (
+        text.partition(" must match pattern")[0] + " has a form that is not allowed"
+        if error.rule == "pattern"
+        else text
+    )
 
 
 def _check_custom_fields(fields: Mapping[str, Any]) -> None:
@@ -92,6 +97,8 @@ class Collection:
         page_size_max: largest ``pageSize``.
         filters: query parameters of the list, each with the JSON type of the entity's field of that name, or None.
         body: the shape of a create or update, or None where clients cannot write.
+        write_only: fields of the body that no answer shows.
+        stamps: whether an entity has dtCreated and its like.
     """
 
     path: str
@@ -99,6 +106,8 @@ class Collection:
     page_size_max: int
     filters: Mapping[str, str | None] = field(default_factory=dict)
     body: Body | None = None
+    write_only: frozenset[str] = frozenset()
+    stamps: bool = True
 
     @property
     def parent(self) -> str | None:
@@ -108,20 +117,37 @@ class Collection:
 
 
 @dataclass(frozen=True)
+class Singleton:
+    """An object of which an organization has one, at ``path``.
+
+    Attributes:
+        path: below the organization.
+        operations: ``get`` and ``put``, each with the operation's name in the document.
+        body: the shape of an update.
+        stamps: whether it has dtCreated and its like.
+    """
+
+    path: str
+    operations: Mapping[str, str]
+    body: Body
+    stamps: bool = True
+
+
+@dataclass(frozen=True)
 class Surface:
     """The whole table.
 
     Attributes:
         collections: by path.
         views: further lists over entities that live elsewhere: operation name and largest page, by path.
-        singletons: objects of which an organization has one: operation names and body, by path.
+        singletons: objects of which an organization has one, by path.
         bodies: the other request bodies, by the name of their schema.
         others: the remaining operations, ``"METHOD path"`` to the operation's name.
     """
 
     collections: Mapping[str, Collection]
     views: Mapping[str, tuple[str, int]]
-    singletons: Mapping[str, tuple[Mapping[str, str], Body]]
+    singletons: Mapping[str, Singleton]
     bodies: Mapping[str, Body]
     others: Mapping[str, str] = field(default_factory=dict)
 
@@ -137,13 +163,18 @@ def load() -> Surface:
             entry["page_size_max"],
             entry["filters"],
             Body(entry["body"]) if "body" in entry else None,
+            frozenset(entry.get("write_only", ())),
+            entry.get("stamps", True),
         )
         for path, entry in table["collections"].items()
     }
     return Surface(
         collections,
         {path: (entry["operation"], entry["page_size_max"]) for path, entry in table["views"].items()},
-        {path: (entry["operations"], Body(entry["body"])) for path, entry in table["singletons"].items()},
+        {
+            path: Singleton(path, entry["operations"], Body(entry["body"]), entry.get("stamps", True))
+            for path, entry in table["singletons"].items()
+        },
         {name: Body(schema) for name, schema in table["bodies"].items()},
         table["others"],
     )

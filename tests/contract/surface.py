@@ -8,7 +8,6 @@ all prose.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,13 @@ KEYWORDS = (
 )  # fmt: skip
 #: Formats that are worth checking; int32, int64 and double are implied by ``type``.
 FORMATS = ("date", "date-time", "email")
-#: The document writes patterns in Java's syntax, which Python's ``re`` cannot compile (facts, section 5).
+#: The document writes patterns in Java's syntax, which Python's ``re`` cannot compile. The dollar as a character is
+#: written ``\\x24``: fastjsonschema takes every ``$`` of a pattern for the end of the text.
 PATTERNS = {
     r"^([^[\p{Cntrl}\s]])|([^[\p{Cntrl}\s]][[^[\p{Cntrl}\s]] ]*[^[\p{Cntrl}\s]])$": (
-        r"^(?! )[^\x00-\x1f\x7f-\x9f\u2028\u2029]+(?<! )\Z"
+        r"^(?! )[^\x00-\x1f\x7f-\x9f\u2028\u2029]+(?<! )$"
     ),
-    r"^[\p{L}_$][\p{L}_$0-9]*$": r"^(?:[^\W\d]|\$)(?:[^\W\d]|[$0-9])*\Z",
+    r"^[\p{L}_$][\p{L}_$0-9]*$": r"^(?:[^\W\d]|\x24)(?:[^\W\d]|[\x240-9])*$",
 }
 
 
@@ -57,6 +57,8 @@ def compact(document: dict[str, Any], schema: dict[str, Any], seen: tuple[str, .
         own.pop("format", None)
     if "pattern" in schema:
         own["pattern"] = PATTERNS.get(schema["pattern"], schema["pattern"])
+    if schema.get("exclusiveMinimum") is True:
+        own["exclusiveMinimum"] = own.pop("minimum")
     own.update(nested(document, schema, seen))
     merge(result, own)
     return result
@@ -138,6 +140,7 @@ def derive(document: dict[str, Any]) -> dict[str, Any]:
             "operations": {m: paths[path][m]["operationId"] for m in ("get", "put")},
             "body": body_schema(document, paths[path]["put"]),
         }
+        describe_differences(singletons[path], answered_fields(document, list(paths[path].values())))
     bodies = {
         name: compact(document, {"$ref": f"#/components/schemas/{name}"})
         for name in ("SubmitMeasurementsRequest", "UsageQueryRequest")
@@ -194,7 +197,40 @@ def collection(
     body = methods.get("post") or single.get("put")
     if body is not None:
         described["body"] = body_schema(document, body)
+        answered = answered_fields(document, [*methods.values(), *single.values()])
+        describe_differences(described, answered)
     return described
+
+
+def answered_fields(document: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return every field that an answer of these operations can have for an entity."""
+    fields: dict[str, Any] = {}
+    for operation in operations:
+        for content in operation["responses"].get("200", {}).get("content", {}).values():
+            schema = compact(document, content["schema"])
+            schema = schema.get("properties", {}).get("data", {}).get("items", schema)
+            for variant in (schema, *schema.get("oneOf", ())):
+                fields.update(variant.get("properties", {}))
+    return fields
+
+
+def describe_differences(described: dict[str, Any], answered: dict[str, Any]) -> None:
+    """Note where an answer differs from the body that was sent.
+
+    A field that no answer has is write-only, and so are credentials; an entity may come without the usual time
+    stamps; and where only the answer says that a text is a date or one of a few words, the body must agree.
+    """
+    body = described["body"]
+    if "oneOf" in body:
+        return
+    write_only = [name for name in body["properties"] if name not in answered or name == "credentials"]
+    if write_only:
+        described["write_only"] = write_only
+    if "dtCreated" not in answered:
+        described["stamps"] = False
+    for name, schema in body["properties"].items():
+        for key in {"format", "enum"} & set(answered.get(name, {})):
+            schema.setdefault(key, answered[name][key])
 
 
 def item_properties(document: dict[str, Any], listing: dict[str, Any]) -> dict[str, Any]:
@@ -223,4 +259,3 @@ def render(table: dict[str, Any]) -> str:
 if __name__ == "__main__":
     TABLE.write_text(render(derive(json.loads(DOCUMENT.read_text("utf-8")))), "utf-8")
     sys.stdout.write(f"wrote {TABLE} ({TABLE.stat().st_size} bytes)\n")
-    re.compile(PATTERNS[r"^[\p{L}_$][\p{L}_$0-9]*$"])
