@@ -1,0 +1,87 @@
+"""Fixtures for every test: a clean environment, a clock, a sandbox, a shell."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from m3ter_nb.credentials import VARIABLES, Credentials
+from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_SECRET
+from m3ter_nb.tokens import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from m3ter_nb.sandbox import Sandbox
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sandbox_fixtures import _shared_sandbox, api, sandbox, settable_clock  # noqa: F401 - fixtures
+
+_LEAKY = (*VARIABLES, "NETRC", "BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide the developer's own credentials, proxies, netrc and .env."""
+    for name in (*_LEAKY, *_PROXIES, *(name.lower() for name in _PROXIES)):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+
+
+class TwoClocks:
+    """A wall clock and a monotonic clock that move only when a test says so."""
+
+    def __init__(self) -> None:
+        self.wall = 1_700_000_000.0
+        self.monotonic = 5_000.0
+        self.clock = Clock(lambda: self.wall, lambda: self.monotonic)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass on both."""
+        self.wall += seconds
+        self.monotonic += seconds
+
+
+@pytest.fixture
+def clocks() -> TwoClocks:
+    """Return a settable pair of clocks; ``clocks.clock`` is what the package takes."""
+    return TwoClocks()
+
+
+@pytest.fixture
+def credentials() -> Credentials:
+    """Return the sandbox's public credentials."""
+    return Credentials(DEMO_KEY_ID, DEMO_SECRET, "a test")
+
+
+@pytest.fixture
+def sandbox_environ(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:  # noqa: F811 - the fixture
+    """Point the environment at the sandbox, and return it."""
+    for name, value in sandbox.environ.items():
+        monkeypatch.setenv(name, value)
+    return sandbox
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """Return an IPython shell without history file, with the extension loaded; unloaded afterwards."""
+    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - not for every test
+
+    monkeypatch.setitem(os.environ, "IPYTHONDIR", str(Path.home() / ".ipython"))
+    InteractiveShell.clear_instance()
+    made = InteractiveShell.instance(history_length=0)
+    made.history_manager.enabled = False
+    made.extension_manager.load_extension("m3ter_nb")
+    yield made
+    made.extension_manager.unload_extension("m3ter_nb")
+    InteractiveShell.clear_instance()

@@ -1,0 +1,290 @@
+"""Calls through a session, over HTTP to the sandbox."""
+
+from __future__ import annotations
+
+import gc
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+import m3ter_nb
+from m3ter_nb.errors import (
+    BadRequest,
+    CredentialsMissing,
+    Forbidden,
+    InvalidArgument,
+    LoginRefused,
+    NotFound,
+    OrganizationMismatch,
+    UnsafeDestination,
+    VersionConflict,
+)
+from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET
+from m3ter_nb.session import M3terSession, largest_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from m3ter_nb.credentials import Credentials
+    from m3ter_nb.sandbox import Sandbox
+
+
+@pytest.fixture
+def session(sandbox: Sandbox, credentials: Credentials) -> Iterator[M3terSession]:
+    """Return a session with the sandbox."""
+    with m3ter_nb.login(credentials, base_url=sandbox.url) as opened:
+        yield opened
+
+
+def test_login_from_the_environment_makes_one_token_request(sandbox_environ: Sandbox) -> None:
+    with m3ter_nb.login() as session:
+        session.get("products")
+        session.get("accounts")
+
+    assert [(record.method, record.path.rpartition("/")[2]) for record in sandbox_environ.log] == [
+        ("POST", "token"),
+        ("GET", "products"),
+        ("GET", "accounts"),
+    ]
+
+
+def test_login_without_credentials_names_the_variables() -> None:
+    with pytest.raises(CredentialsMissing, match="M3TER_API_KEY and M3TER_API_SECRET"):
+        m3ter_nb.login()
+
+
+def test_a_wrong_secret_is_refused_and_not_repeated(sandbox: Sandbox) -> None:
+    wrong = m3ter_nb.Credentials(DEMO_KEY_ID, "not-the-secret-8471")
+
+    with pytest.raises(LoginRefused) as caught:
+        m3ter_nb.login(wrong, base_url=sandbox.url)
+
+    assert caught.value.status == 401
+    assert "not-the-secret-8471" not in str(caught.value)
+    assert "ACTIVE in the Console" in str(caught.value)
+
+
+def test_a_token_for_another_organization_is_refused_at_login(
+    sandbox: Sandbox, credentials: Credentials
+) -> None:
+    with pytest.raises(OrganizationMismatch, match=DEMO_ORG_ID):
+        m3ter_nb.login(credentials, base_url=sandbox.url, org_id="81c49a54-dfcd-4da5-bbf3-d2885ec025dd")
+
+
+def test_the_organization_comes_from_the_token(session: M3terSession) -> None:
+    assert session.org_id == DEMO_ORG_ID
+
+
+def test_entities_are_created_read_replaced_and_deleted(session: M3terSession) -> None:
+    created = session.post("products", json={"name": "API calls", "code": "api_calls"})
+    path = f"products/{created['id']}"
+
+    replaced = session.put(path, json={**created, "name": "API requests"})
+    read = session.get(path)
+    deleted = session.delete(path)
+
+    assert (created["version"], replaced["version"], read["name"], deleted["id"]) == (
+        1,
+        2,
+        "API requests",
+        created["id"],
+    )
+    with pytest.raises(NotFound):
+        session.get(path)
+
+
+def test_a_missing_version_is_that_of_the_last_read(session: M3terSession) -> None:
+    created = session.post("products", json={"name": "API calls", "code": "api_calls"})
+
+    replaced = session.put(f"products/{created['id']}", json={"name": "New", "code": "api_calls"})
+
+    assert replaced["version"] == 2
+
+
+def test_a_stale_version_is_a_conflict_that_overwrites_nothing(session: M3terSession) -> None:
+    created = session.post("products", json={"name": "API calls", "code": "api_calls"})
+    path = f"products/{created['id']}"
+    session.put(path, json={**created, "name": "Theirs"})
+
+    with pytest.raises(VersionConflict, match="GET it again"):
+        session.put(path, json={**created, "name": "Mine"})
+
+    assert session.get(path)["name"] == "Theirs"
+
+
+def test_a_stale_version_answered_with_400_is_a_conflict_too(credentials: Credentials) -> None:
+    with (
+        m3ter_nb.Sandbox(conflict_status=400) as sandbox,
+        m3ter_nb.login(credentials, base_url=sandbox.url) as session,
+    ):
+        created = session.post("products", json={"name": "API calls", "code": "api_calls"})
+        session.put(f"products/{created['id']}", json=created)
+
+        with pytest.raises(VersionConflict):
+            session.put(f"products/{created['id']}", json=created)
+
+
+@pytest.mark.parametrize("last_page", ["absent", "null", "empty"])
+def test_pages_yields_every_item_once_newest_first(credentials: Credentials, last_page: str) -> None:
+    with (
+        m3ter_nb.Sandbox(limits=False, last_page=last_page) as sandbox,
+        m3ter_nb.login(credentials, base_url=sandbox.url) as session,
+    ):
+        for number in range(7):
+            session.post("products", json={"name": f"P{number}", "code": f"p{number}"})
+
+        codes = [product["code"] for product in session.pages("products", pageSize=3)]
+
+    assert codes == ["p6", "p5", "p4", "p3", "p2", "p1", "p0"]
+
+
+def test_pages_asks_for_the_largest_page_by_default(session: M3terSession, sandbox: Sandbox) -> None:
+    for number in range(120):
+        session.post("products", json={"name": f"P{number}", "code": f"p{number}"})
+    before = len(sandbox.log)
+
+    assert len(list(session.pages("products"))) == 120
+    assert len(sandbox.log) - before == 1
+
+
+def test_pages_of_something_that_is_no_list_is_an_error(session: M3terSession) -> None:
+    with pytest.raises(InvalidArgument, match="not a list"):
+        next(session.pages("users/me"))
+
+
+def test_the_documented_page_sizes_are_known() -> None:
+    assert [
+        largest_page(path) for path in ("products", "accounts", "meters", "users", "accounts/1/children")
+    ] == [
+        200,
+        100,
+        100,
+        200,
+        200,
+    ]
+
+
+def test_another_organization_in_the_path_is_explained(session: M3terSession) -> None:
+    with pytest.raises(Forbidden, match=f"the token is for {DEMO_ORG_ID}"):
+        session.get("/organizations/81c49a54-dfcd-4da5-bbf3-d2885ec025dd/products")
+
+
+def test_a_missing_permission_names_what_the_token_allows(sandbox: Sandbox) -> None:
+    narrow = m3ter_nb.Credentials(NARROW_KEY_ID, NARROW_SECRET)
+    with m3ter_nb.login(narrow, base_url=sandbox.url) as session, pytest.raises(Forbidden) as caught:
+        session.get("products")
+
+    assert "MEASUREMENTS_UPLOAD" in str(caught.value)
+
+
+def test_a_fresh_token_that_is_refused_is_not_renewed(sandbox: Sandbox) -> None:
+    narrow = m3ter_nb.Credentials(NARROW_KEY_ID, NARROW_SECRET)
+    with m3ter_nb.login(narrow, base_url=sandbox.url) as session, pytest.raises(Forbidden):
+        session.get("products")
+
+    assert [record.status for record in sandbox.log] == [200, 403]
+
+
+def test_the_error_carries_what_is_known_and_no_token(session: M3terSession) -> None:
+    with pytest.raises(BadRequest) as caught:
+        session.post("products", json={"name": "no code"})
+
+    error = caught.value
+    assert (error.status, error.method, error.path) == (400, "POST", f"/organizations/{DEMO_ORG_ID}/products")
+    assert error.reason
+    assert error.response is not None
+    assert error.response.request.headers["Authorization"] == "Bearer <hidden>"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["http://127.0.0.1:1/products", "https://example.com/products", "//example.com/products", "ftp://x/y"],
+)
+def test_the_token_is_not_sent_to_another_host(session: M3terSession, path: str) -> None:
+    with pytest.raises(UnsafeDestination):
+        session.get(path)
+
+
+@pytest.mark.parametrize("path", ["", "  ", "/", "../users", "products/../../oauth/token", "products/./x"])
+def test_a_path_that_climbs_or_is_empty_is_refused(
+    session: M3terSession, sandbox: Sandbox, path: str
+) -> None:
+    with pytest.raises(InvalidArgument):
+        session.get(path)
+
+    assert len(sandbox.log) == 1
+
+
+def test_an_unknown_method_is_refused(session: M3terSession) -> None:
+    with pytest.raises(InvalidArgument, match="GET, POST, PUT, DELETE"):
+        session.request("PATCH", "products")
+
+
+def test_a_body_over_the_limit_is_refused_before_sending(session: M3terSession, sandbox: Sandbox) -> None:
+    with pytest.raises(InvalidArgument, match="512,000"):
+        session.post("products", json={"name": "x" * 512_000, "code": "x"})
+
+    assert len(sandbox.log) == 1
+
+
+def test_measurements_of_production_go_to_the_ingest_host() -> None:
+    from m3ter_nb.tokens import Token, TokenSource  # noqa: PLC0415 - only here
+    from m3ter_nb.transport import Transport  # noqa: PLC0415 - only here
+
+    session = M3terSession(TokenSource(Token("t", 60)), Transport(), org_id="org")
+
+    assert session.url("measurements", "POST") == "https://ingest.m3ter.com/organizations/org/measurements"
+    assert session.url("measurements", "GET") == "https://api.m3ter.com/organizations/org/measurements"
+
+
+def test_whoami_is_empty_where_it_is_not_allowed(sandbox: Sandbox, session: M3terSession) -> None:
+    sandbox.faults.fail(403, path=f"/organizations/{DEMO_ORG_ID}/users/me")
+
+    assert session.whoami() == {}
+    assert session.whoami()["serviceUser"]["name"] == "Sandbox administrator"
+
+
+def test_close_forgets_the_token(sandbox: Sandbox, credentials: Credentials) -> None:
+    session = m3ter_nb.login(credentials, base_url=sandbox.url)
+    session.close()
+
+    with pytest.raises(m3ter_nb.M3terError, match="log in first"):
+        session.get("products")
+
+
+def test_a_ready_token_is_used_as_it_is(
+    sandbox: Sandbox, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with m3ter_nb.login(credentials, base_url=sandbox.url) as first:
+        monkeypatch.setenv("M3TER_API_TOKEN", first.token.reveal())
+        monkeypatch.setenv("M3TER_BASE_URL", sandbox.url)
+
+        with m3ter_nb.login() as session:
+            session.get("products")
+
+    assert not session.source.renews
+    assert sum(record.path == "/oauth/token" for record in sandbox.log) == 1
+
+
+def test_the_secret_is_not_reachable_from_a_session_that_does_not_renew(sandbox: Sandbox) -> None:
+    secret = "".join(DEMO_SECRET)
+    kept, forgotten = (
+        m3ter_nb.login(m3ter_nb.Credentials(DEMO_KEY_ID, secret), base_url=sandbox.url, refresh=refresh)
+        for refresh in (True, False)
+    )
+
+    assert secret in _reachable(kept)
+    assert secret not in _reachable(forgotten)
+
+
+def _reachable(root: object) -> list[str]:
+    """Return every text that is reachable from an object, but for modules and code."""
+    seen: dict[int, object] = {}
+    todo = [root]
+    while todo:
+        item = todo.pop()
+        if id(item) not in seen and not isinstance(item, (type, ModuleType, FunctionType)):
+            seen[id(item)] = item
+            todo += gc.get_referents(item)
+    return [item for item in seen.values() if isinstance(item, str)]
