@@ -24,7 +24,7 @@ __all__ = ["SANDBOX_HEADER", "WIRE", "build"]
 
 #: Every answer carries this header, so that nobody takes the sandbox for the real thing.
 SANDBOX_HEADER = "X-M3ter-Sandbox"
-#: Where the application tells the server what to do with the connection: ``"drop"`` or ``"cut"``.
+#: Where the server puts a list, in which the application says what to do with the connection: "drop" or "cut".
 WIRE = "m3ter_nb.sandbox.wire"
 
 _TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
@@ -114,7 +114,7 @@ def _meet_faults(world: World) -> None:
         return
     if fault.kind == "fail":
         raise _fault_answer(fault.status, html=fault.html, retry_after=fault.retry_after)
-    request.environ[WIRE] = fault.kind
+    request.environ.setdefault(WIRE, []).append(fault.kind)
     if fault.kind == "drop":
         raise Refusal(500, "The connection is dropped instead of this answer")
 

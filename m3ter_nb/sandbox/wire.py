@@ -130,22 +130,23 @@ class _Handler(WSGIRequestHandler):
             return
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
+        wire: list[str] = []
+        environ[WIRE] = wire
         chunks, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
         content = b"".join(chunks)
         code = int(status.split(" ", 1)[0])
-        wire = environ.get(WIRE)
-        self.server.record(self.command, environ["PATH_INFO"], 0 if wire == "drop" else code)
-        if wire == "drop":
+        self.server.record(self.command, environ["PATH_INFO"], 0 if "drop" in wire else code)
+        if "drop" in wire:
             self.close_connection = True
             return
-        if wire == "cut" or not whole:
+        if "cut" in wire or not whole:
             self.close_connection = True
         head = [f"HTTP/1.1 {status}", f"Server: {self.version_string()}", f"Date: {self.date_time_string()}"]
         head += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
         head.append(f"Content-Length: {len(content)}")
         if self.close_connection:
             head.append("Connection: close")
-        if wire == "cut":
+        if "cut" in wire:
             content = content[: len(content) // 2]
         if self.command == "HEAD":
             content = b""
