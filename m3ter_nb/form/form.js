@@ -59,7 +59,7 @@ function buildForm(id) {
   const demo = button("Use the sandbox's public demo credentials");
   const keep = button("Keep the current login");
   const form = make(
-    "form", { novalidate: "", "aria-labelledby": `${id}-title` },
+    "form", { novalidate: "" },
     make("div", { class: "m3ter-nb-field" }, make("label", { for: keyId.id }, "Access Key id"), keyId),
     make(
       "div", { class: "m3ter-nb-field" }, make("label", { for: secret.id }, "Api Secret"),
@@ -183,7 +183,7 @@ function render({ model, el }) {
     const [text, warning] = timeLeft(expires === null ? null : expires - Date.now() / 1000, renews);
     rows.left.textContent = text;
     rows.left.classList.toggle("m3ter-nb-warning", warning);
-    if (warning && !warned) say(`m3ter login: ${text}`);
+    if (warning && !warned) say(`Logged in to m3ter: ${text}`);
     warned = warning;
   }
 
@@ -227,7 +227,7 @@ function render({ model, el }) {
       drawCard();
     }
     if (phase !== before) {
-      if (inCard) say(`Logged in to m3ter: ${model.get("card").organization}.`);
+      if (inCard) say(`Logged in to m3ter: ${model.get("card").organization}. ${warned ? rows.left.textContent : ""}`);
       else if (busy) say(model.get("message"));
       if (inCard && hadFocus) panel.focus({ preventScroll: true });
     }
@@ -259,6 +259,7 @@ function render({ model, el }) {
     panel.replaceChildren(make("p", { class: "m3ter-nb-retired" }, SENTENCE));
     panel.dataset.phase = "retired";
     panel.dataset.organization = "";
+    el.classList.remove("jupyter-widgets-disconnected"); // it draws a broken link above the sentence
     model.off("change", draw);
   }
 
