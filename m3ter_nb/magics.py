@@ -217,9 +217,8 @@ class M3terMagics(Magics):
         return self._sandbox.status(assumptions=arguments.action == "status")
 
     def attach(self) -> None:
-        """Register the magics, the hook before each cell, the completions and the configuration."""
+        """Register the magics, the hooks before and after each cell, and the completions."""
         self._shell.register_magics(self)
-        self._configurables.append(self)
         self._shell.events.register("pre_run_cell", self._before_cell)
         self._shell.events.register("post_run_cell", self._after_cell)
         self._shell.Completer.custom_matchers.append(self._matcher)
@@ -234,7 +233,8 @@ class M3terMagics(Magics):
         self._shell.events.unregister("pre_run_cell", self._before_cell)
         self._shell.events.unregister("post_run_cell", self._after_cell)
         self._shell.Completer.custom_matchers.remove(self._matcher)
-        self._configurables.remove(self)
+        configurables: list[Any] = self._shell.configurables
+        configurables.remove(self)  # Magics puts itself there, so that %config knows it
         manager = self._shell.magics_manager
         manager.registry.pop(type(self).__name__, None)
         for kind in manager.magics.values():
@@ -251,10 +251,6 @@ class M3terMagics(Magics):
             handle.quiet = False
             if not handle.shown:
                 _say(repr(handle))
-
-    @property
-    def _configurables(self) -> list[Any]:
-        return self._shell.configurables  # what %config knows
 
     @property
     def _flow(self) -> LoginFlow:

@@ -1,0 +1,418 @@
+"""The magics in a shell, against the sandbox."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from m3ter_nb.errors import (
+    ConfirmationNeeded,
+    ConnectionFailed,
+    CredentialsMissing,
+    InvalidArgument,
+    LoginRefused,
+    NotLoggedIn,
+    OrganizationMismatch,
+    UnsafeDestination,
+)
+from m3ter_nb.sandbox import DEMO_ORG_ID, Sandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def run(shell: InteractiveShell, line: str) -> Any:
+    """Run a line magic as a cell would; its error is raised."""
+    name, _, arguments = line.removeprefix("%").partition(" ")
+    return shell.run_line_magic(name, arguments)
+
+
+def run_cell(shell: InteractiveShell, source: str) -> Any:
+    """Run a whole cell, hooks included, and return its value."""
+    result = shell.run_cell(source)
+    result.raise_error()
+    return result.result
+
+
+def test_login_binds_a_token_and_a_session_that_work(
+    shell: InteractiveShell, sandbox_environ: Sandbox
+) -> None:
+    run(shell, "%m3ter_login")
+
+    token, session = shell.user_ns["m3ter_token"], shell.user_ns["m3ter_session"]
+    answer = requests.get(
+        f"{sandbox_environ.url}/organizations/{DEMO_ORG_ID}/products",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=10,
+    )
+    assert answer.status_code == 200
+    assert session.get("products") == {"data": []}
+
+
+def test_login_says_what_it_decided_in_one_line(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_cell(shell, "login = %m3ter_login")
+
+    said = capsys.readouterr().out.strip()
+    assert said.startswith(
+        f"Logged in to {sandbox_environ.url.removeprefix('http://')} with the credentials from the environment"
+    )
+    assert "\n" not in said
+    assert "m3ter_token and m3ter_session are ready" in said
+
+
+def test_login_is_said_once_where_its_value_is_displayed(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_cell(shell, "%m3ter_login")
+
+    assert capsys.readouterr().out.count("Logged in to") == 1
+
+
+def test_login_where_nobody_can_type_names_the_variables(shell: InteractiveShell) -> None:
+    with pytest.raises(CredentialsMissing, match=r"nobody can type here.*M3TER_API_KEY and M3TER_API_SECRET"):
+        run(shell, "%m3ter_login")
+
+
+def test_login_form_where_nobody_can_type_falls_back_to_the_environment_and_says_so(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(shell, "%m3ter_login --form")
+
+    assert (
+        "Nobody can fill a form here: logging in with the credentials from the environment."
+        in capsys.readouterr().out
+    )
+    assert shell.user_ns["m3ter_session"].org_id == DEMO_ORG_ID
+
+
+def test_login_env_takes_a_named_file(shell: InteractiveShell, sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "staging.env"
+    file.write_text("".join(f"{name}={value}\n" for name, value in sandbox.environ.items()))
+
+    run(shell, f"%m3ter_login --env {file}")
+
+    assert shell.user_ns["m3ter_session"].credentials_source == str(file)
+    assert "M3TER_API_SECRET" not in os.environ
+
+
+def test_two_logins_live_side_by_side(shell: InteractiveShell, sandbox_environ: Sandbox) -> None:
+    run(shell, "%m3ter_login")
+    run(shell, "%m3ter_login --name staging")
+    run(shell, "%m3ter_logout --name staging")
+
+    assert "staging_token" not in shell.user_ns
+    assert "staging_session" not in shell.user_ns
+    assert shell.user_ns["m3ter_session"].get("products") == {"data": []}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%m3ter_login sandbox-demo s3cr3t-8471",
+        "%m3ter_login --secret=s3cr3t-8471",
+        "%m3ter_login --secret s3cr3t-8471",
+        "%m3ter_login --api-secret 's3cr3t-8471",
+        "%m3ter_login --name s3cr3t-8471",
+        "%m3ter_login --form --prompt s3cr3t-8471",
+    ],
+)
+def test_a_secret_as_an_argument_is_refused_without_repeating_it(
+    shell: InteractiveShell, sandbox_environ: Sandbox, line: str
+) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        run(shell, line)
+
+    assert "s3cr3t-8471" not in str(caught.value)
+    assert sandbox_environ.log == []
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("%m3ter_login --base-url http://api.m3ter.com", UnsafeDestination),
+        ("%m3ter_login --base-url api.m3ter.com", InvalidArgument),
+        ("%m3ter_login --base-url http://127.0.0.1:1", ConnectionFailed),
+        ("%m3ter_login --base-url https://no-such-host.invalid", ConnectionFailed),
+        ("%m3ter_login --org-id 81c49a54-dfcd-4da5-bbf3-d2885ec025dd", OrganizationMismatch),
+        ("%m3ter_login --form --prompt", InvalidArgument),
+        ("%m3ter_login --prompt", CredentialsMissing),
+        ("%m3ter_login --name 1a", InvalidArgument),
+        ("%m3ter_login --env none.env", InvalidArgument),
+        ("%m3ter_login --nmae x", InvalidArgument),
+        ("%m3ter_sandbox begin", InvalidArgument),
+        ("%m3ter_sandbox --port x", InvalidArgument),
+        ("%m3ter_sandbox reset", InvalidArgument),
+        ("%m3ter GET products", NotLoggedIn),
+        ("%m3ter", InvalidArgument),
+    ],
+)
+def test_bad_input_is_a_one_line_error_that_binds_nothing(
+    shell: InteractiveShell, sandbox_environ: Sandbox, line: str, error: type[Exception]
+) -> None:
+    result = shell.run_cell(line)
+
+    assert isinstance(result.error_in_exec, error)
+    rendered = result.error_in_exec._render_traceback_()
+    assert len(rendered) == 1
+    assert "\n" not in rendered[0]
+    assert "m3ter_token" not in shell.user_ns
+
+
+def test_a_refused_login_keeps_the_login_that_was_there(
+    shell: InteractiveShell, sandbox_environ: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(shell, "%m3ter_login")
+    token = shell.user_ns["m3ter_token"]
+    monkeypatch.setenv("M3TER_API_SECRET", "wrong")
+
+    with pytest.raises(LoginRefused):
+        run(shell, "%m3ter_login")
+
+    assert shell.user_ns["m3ter_token"] is token
+    assert shell.user_ns["m3ter_session"].get("products") == {"data": []}
+
+
+def test_status_tells_who_where_from_and_how_long(shell: InteractiveShell, sandbox_environ: Sandbox) -> None:
+    run(shell, "%m3ter_login --no-refresh")
+
+    status = run(shell, "%m3ter_status")
+
+    lines = dict(status.lines)
+    assert lines["organization"] == f"m3ter_nb sandbox ({DEMO_ORG_ID})"
+    assert lines["type"] == "SANDBOX"
+    assert lines["service user"] == "Sandbox administrator"
+    assert lines["credentials from"] == "the environment"
+    assert lines["token"] == "4 h 59 min left, not renewed"
+    assert "<strong>Logged in to 127.0.0.1" in status._repr_html_()
+
+
+def test_status_without_a_login_says_what_to_run(shell: InteractiveShell) -> None:
+    assert repr(run(shell, "%m3ter_status")) == "Not logged in: run %m3ter_login."
+
+
+def test_logout_forgets_and_says_that_the_environment_would_log_in_again(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(shell, "%m3ter_login")
+    session = shell.user_ns["m3ter_session"]
+    run(shell, "%m3ter_logout")
+
+    assert "Credentials are still in the environment" in capsys.readouterr().out
+    assert "m3ter_token" not in shell.user_ns
+    with pytest.raises(NotLoggedIn):
+        session.get("products")
+
+
+def test_logout_leaves_a_name_that_the_user_bound_anew(
+    shell: InteractiveShell, sandbox_environ: Sandbox
+) -> None:
+    run(shell, "%m3ter_login")
+    shell.user_ns["m3ter_token"] = "mine"
+    run(shell, "%m3ter_logout")
+
+    assert shell.user_ns["m3ter_token"] == "mine"
+
+
+def test_the_sandbox_magic_sets_the_environment_and_takes_it_back(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("M3TER_ORG_ID", "mine")
+    monkeypatch.setenv("M3TER_API_TOKEN", "eyJ.a.b")
+
+    status = run(shell, "%m3ter_sandbox --token-lifetime 60")
+    assert os.environ["M3TER_BASE_URL"] == status.url
+    assert "M3TER_API_TOKEN" not in os.environ
+    run(shell, "%m3ter_login")
+    assert shell.user_ns["m3ter_token"].lifetime == 60
+    run(shell, "%m3ter_sandbox stop")
+
+    assert "M3TER_BASE_URL" not in os.environ
+    assert (os.environ["M3TER_ORG_ID"], os.environ["M3TER_API_TOKEN"]) == ("mine", "eyJ.a.b")
+
+
+def test_the_sandbox_magic_twice_gives_the_same_sandbox(shell: InteractiveShell) -> None:
+    first = run(shell, "%m3ter_sandbox")
+    second = run(shell, "%m3ter_sandbox start")
+
+    assert first.url == second.url
+    with pytest.raises(InvalidArgument, match="runs already"):
+        run(shell, "%m3ter_sandbox --port 1234")
+
+
+def test_sandbox_status_lists_its_assumptions_and_reset_empties_it(shell: InteractiveShell) -> None:
+    run(shell, "%m3ter_sandbox")
+    run(shell, "%m3ter_login")
+    run(shell, '%m3ter POST products --body {"name":"P","code":"p"}')
+    status = run(shell, "%m3ter_sandbox status")
+    run(shell, "%m3ter_sandbox reset")
+
+    assert len(status.notes) > 5
+    assert all(assumption in repr(status) for assumption in status.sandbox.assumptions)
+    assert run(shell, "%m3ter GET products --all") == []
+
+
+def test_a_cell_is_a_json_body_with_values_of_the_namespace(
+    shell: InteractiveShell, sandbox_environ: Sandbox
+) -> None:
+    run(shell, "%m3ter_login")
+    shell.user_ns["name"] = 'with "quotes"'
+
+    created = shell.run_cell_magic("m3ter", "POST products", '{"name": {{name}}, "code": "c"}')
+
+    assert created["name"] == 'with "quotes"'
+    assert run(shell, "%m3ter GET products/{{" + repr(created["id"]) + "}}") == created
+
+
+def test_all_follows_the_pages_and_limit_stops(shell: InteractiveShell, sandbox_environ: Sandbox) -> None:
+    run(shell, "%m3ter_login")
+    for number in range(5):
+        shell.user_ns["m3ter_session"].post("products", json={"name": "P", "code": f"p{number}"})
+
+    assert len(run(shell, "%m3ter GET products --all pageSize=2")) == 5
+    assert [item["code"] for item in run(shell, "%m3ter GET products --limit 3")] == ["p4", "p3", "p2"]
+
+
+def test_an_interrupted_all_keeps_what_came_and_says_that_it_is_partial(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(shell, "%m3ter_login")
+    session = shell.user_ns["m3ter_session"]
+    for number in range(5):
+        session.post("products", json={"name": "P", "code": f"p{number}"})
+    whole_pages = session.pages
+
+    def interrupted(path: str, **params: Any) -> Any:
+        for count, item in enumerate(whole_pages(path, **params)):
+            if count == 3:
+                raise KeyboardInterrupt
+            yield item
+
+    session.pages = interrupted
+    items = run(shell, "%m3ter GET products --all")
+
+    assert (len(items), items.partial) == (3, True)
+    assert "the list is partial" in capsys.readouterr().out
+
+
+def test_a_write_to_production_needs_a_confirmation_that_nobody_here_can_give(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(organization_type="PRODUCTION") as production:
+        for name, value in production.environ.items():
+            monkeypatch.setenv(name, value)
+        run(shell, "%m3ter_login")
+        body = '--body {"name":"P","code":"p"}'
+
+        with pytest.raises(ConfirmationNeeded, match="--yes"):
+            run(shell, f"%m3ter POST products {body}")
+        assert run(shell, "%m3ter GET products --all") == []
+        run(shell, f"%m3ter POST products --yes {body}")
+        assert len(run(shell, "%m3ter GET products --all")) == 1
+
+
+def test_a_write_to_production_asks_once(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    answers = iter(["n", "yes"])
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return next(answers)
+
+    monkeypatch.setattr("builtins.input", answer)
+    monkeypatch.setattr("m3ter_nb.front_end.can_prompt", lambda _shell: True)
+    with Sandbox(organization_type="PRODUCTION") as production:
+        for name, value in production.environ.items():
+            monkeypatch.setenv(name, value)
+        run(shell, "%m3ter_login")
+
+        with pytest.raises(ConfirmationNeeded, match="nothing was sent"):
+            run(shell, '%m3ter POST products --body {"name":"P","code":"p"}')
+        run(shell, '%m3ter POST products --body {"name":"P","code":"p"}')
+        run(shell, '%m3ter POST products --body {"name":"Q","code":"q"}')
+
+    assert len(asked) == 2
+    assert "PRODUCTION" in asked[0]
+
+
+def test_config_sets_host_timeout_and_margin(shell: InteractiveShell, sandbox_environ: Sandbox) -> None:
+    shell.run_cell("%config M3terMagics.base_url = 'http://127.0.0.1:1'").raise_error()
+    shell.run_cell("%config M3terMagics.refresh_margin = 17.0").raise_error()
+    with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1:1 refused"):
+        run(shell, "%m3ter_login")
+    shell.run_cell("%config M3terMagics.base_url = ''").raise_error()
+    run(shell, "%m3ter_login")
+
+    assert shell.user_ns["m3ter_session"].source.margin == 17.0
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("%m3ter_login --pro", "--prompt"),
+        ("%m3ter_login --org", "--org-id"),
+        ("%m3ter_login --no-", "--no-refresh"),
+        ("%m3ter_status --n", "--name"),
+        ("%m3ter_sandbox st", "status"),
+        ("%m3ter_sandbox --tok", "--token-lifetime"),
+        ("%m3ter G", "GET"),
+        ("%m3ter GET prod", "products"),
+        ("x = %m3ter GET products --a", "--all"),
+        ("%m3ter GET products --show c", "curl"),
+        ("%%m3ter PO", "POST"),
+    ],
+)
+def test_tab_completes_options(shell: InteractiveShell, typed: str, offered: str) -> None:
+    from IPython.core.completer import provisionalcompleter  # noqa: PLC0415 - only here
+
+    with provisionalcompleter():
+        completions = list(shell.Completer.completions(typed, len(typed)))
+
+    assert typed.rpartition(" ")[0] + " " + offered in {
+        typed[: completion.start] + completion.text for completion in completions
+    }
+
+
+def test_help_explains_to_a_newcomer(shell: InteractiveShell) -> None:
+    help_text = shell.find_line_magic("m3ter_login").__doc__ or ""
+
+    assert "get a bearer token" in help_text
+    assert "--org-id ID" in help_text
+    assert "M3TER_API_KEY and M3TER_API_SECRET" in help_text
+    assert "Never write a key or a secret on this line" in help_text
+
+
+def test_unload_takes_back_everything(shell: InteractiveShell) -> None:
+    from IPython.core.interactiveshell import InteractiveShell as Plain  # noqa: PLC0415 - only here
+
+    run(shell, "%m3ter_sandbox")
+    run(shell, "%m3ter_login")
+    run(shell, "%m3ter_login --name other")
+    shell.extension_manager.unload_extension("m3ter_nb")
+
+    left = {
+        name for kind in shell.magics_manager.magics.values() for name in kind if name.startswith("m3ter")
+    }
+    assert left == set()
+    assert not [name for name in shell.user_ns if name.startswith(("m3ter_t", "m3ter_s", "other_"))]
+    assert not [name for name in os.environ if name.startswith("M3TER_")]
+    assert shell.Completer.custom_matchers == []
+    assert "M3terMagics" not in [type(item).__name__ for item in shell.configurables]
+    fresh = Plain()
+    for event in ("pre_run_cell", "post_run_cell"):
+        assert len(shell.events.callbacks[event]) == len(fresh.events.callbacks[event])
+
+
+def test_reload_works_any_number_of_times(shell: InteractiveShell, sandbox_environ: Sandbox) -> None:
+    for _ in range(3):
+        shell.extension_manager.reload_extension("m3ter_nb")
+    run(shell, "%m3ter_login")
+
+    assert shell.user_ns["m3ter_session"].get("products") == {"data": []}
+    assert len(shell.Completer.custom_matchers) == 1
