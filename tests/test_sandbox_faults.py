@@ -321,6 +321,15 @@ def test_two_sandboxes_know_nothing_of_each_other(api: Client) -> None:
         assert stranger.get("products").status_code == 403
 
 
+def exchange(sandbox: Sandbox, text: bytes) -> bytes:
+    """Send bytes on a connection of their own, and return all that comes back."""
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(text)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
 def test_a_connection_stays_open_between_requests(sandbox: Sandbox) -> None:
     host, port = sandbox.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
@@ -335,24 +344,24 @@ def test_a_connection_stays_open_between_requests(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"GARBAGE\r\n\r\n",
+        b"GET / or so HTTP/1.1\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab",
     ],
-    ids=["request line", "length", "negative", "chunk", "short body"],
+    ids=["request line", "url", "length", "negative", "chunk"],
 )
-def test_garbage_on_one_connection_leaves_the_sandbox_well(
-    api: Client, sandbox: Sandbox, text: bytes
-) -> None:
-    host, port = sandbox.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(text)
-        connection.shutdown(socket.SHUT_WR)
-        while connection.recv(4096):
-            pass
+def test_garbage_is_400_and_leaves_the_sandbox_well(api: Client, sandbox: Sandbox, text: bytes) -> None:
+    answer = exchange(sandbox, text)
 
+    assert b" 400 " in answer.partition(b"\r\n")[0]
+    assert b"X-M3ter-Sandbox: m3ter_nb\r\n" in answer
+    assert statuses(api, 1) == [200]
+
+
+def test_a_request_that_breaks_off_gets_no_answer(api: Client, sandbox: Sandbox) -> None:
+    assert exchange(sandbox, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab") == b""
     assert statuses(api, 1) == [200]
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -189,37 +187,3 @@ def test_ingest_failures_are_events(sdk: M3ter) -> None:
 )
 def test_every_other_list_is_empty_and_no_error(sdk: M3ter, name: str) -> None:
     assert list(getattr(sdk, name).list()) == []
-
-
-def test_16_threads_and_5000_requests_lose_nothing() -> None:
-    """Half of the requests create, half read back; no answer may be a failure, and all entities must be there."""
-    threads, each = 16, 156
-    statuses: Counter[int] = Counter()
-    lock = threading.Lock()
-
-    def work(worker: int) -> list[str]:
-        api = Client(sandbox)
-        api.session.headers["Authorization"] = authorization
-        seen: Counter[int] = Counter()
-        codes = []
-        for number in range(each):
-            code = f"p{worker}-{number}"
-            made = api.post("products", {"name": code, "code": code})
-            read = api.get(f"products/{made.json()['id']}")
-            seen.update((made.status_code, read.status_code))
-            codes.append(read.json()["code"])
-        with lock:
-            statuses.update(seen)
-        return codes
-
-    with Sandbox(limits=False) as sandbox:
-        reader = Client(sandbox).log_in()
-        authorization = reader.session.headers["Authorization"]
-        with ThreadPoolExecutor(threads) as pool:
-            made = [code for codes in pool.map(work, range(threads)) for code in codes]
-        listed = [entity["code"] for entity in reader.pages("products", pageSize=200)]
-        requests_logged = len(sandbox.log)
-
-    assert statuses == {200: threads * each * 2}
-    assert sorted(listed) == sorted(made)
-    assert requests_logged == 1 + threads * each * 2 + 13

@@ -24,6 +24,7 @@ __all__ = ["Sandbox"]
 
 _POLL_SECONDS = 0.05
 _STOP_SECONDS = 5.0
+_LOG_AT_LEAST = 100_000
 
 
 class Sandbox:
@@ -138,7 +139,10 @@ class Sandbox:
 
     @property
     def log(self) -> list[RequestRecord]:
-        """The requests so far, oldest first: method, path and status, never a header, a query or a body."""
+        """The requests so far, oldest first: method, path and status, never a header, a query or a body.
+
+        Of a long life only the latest are kept, 100,000 at least.
+        """
         with self._lock:
             return list(self._log)
 
@@ -205,3 +209,5 @@ class Sandbox:
     def _record(self, method: str, path: str, status: int) -> None:
         with self._lock:
             self._log.append(RequestRecord(method, path, status))
+            if len(self._log) >= 2 * _LOG_AT_LEAST:
+                del self._log[:_LOG_AT_LEAST]

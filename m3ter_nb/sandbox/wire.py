@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.test import run_wsgi_app
 
-from .app import WIRE
+from .app import SANDBOX_HEADER, WIRE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,13 +120,24 @@ class _Handler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - Werkzeug's name
         """Write nothing: the request log of the sandbox is the one to read."""
 
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Write nothing, and do not look at the URL: Werkzeug's way of showing it fails for a broken one."""
+
+    def end_headers(self) -> None:
+        """Sign what the server itself refuses before the application sees it."""
+        self.send_header(SANDBOX_HEADER, "m3ter_nb")
+        super().end_headers()
+
     def run_wsgi(self) -> None:
         """Answer one request."""
-        environ = self.make_environ()
         try:
+            environ = self.make_environ()
             body, whole = self._read_body(environ)
-        except (ValueError, OSError):
+        except ConnectionError:
             self.close_connection = True
+            return
+        except (ValueError, OSError):
+            self.send_error(400)  # it closes the connection, too
             return
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))

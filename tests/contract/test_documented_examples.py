@@ -14,7 +14,7 @@ import pytest
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET
 
 if TYPE_CHECKING:
-    from conftest import CheckedClient
+    from answers import CheckedClient
 
     from m3ter_nb.sandbox import Sandbox
 
