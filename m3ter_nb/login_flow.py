@@ -396,6 +396,7 @@ def _asked(*, hidden_key_id: bool) -> Credentials:
     else:
         cancelled = False
     if cancelled:  # out of the handler: the first error's frames hold what was typed
+        print()  # noqa: T201 - the error begins on a line of its own
         raise NotLoggedIn(
             "Cancelled: nothing was sent. Run %m3ter_login again when you have the key at hand."
         )

@@ -1,0 +1,270 @@
+"""The magics in real kernels: with and without somebody who can type."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from m3ter_nb.sandbox import Sandbox
+
+_PATIENCE = 60
+
+
+class Kernel:
+    """A real ipykernel, driven as a notebook front end drives it."""
+
+    def __init__(self) -> None:
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel()
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=_PATIENCE)
+
+    def stop(self) -> None:
+        """Shut the kernel down."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+    def start(self, code: str, *, allow_stdin: bool = True) -> str:
+        """Send a cell, and return the id of the request."""
+        return str(self.client.execute(code, allow_stdin=allow_stdin))
+
+    def finish(self, request: str, answers: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+        """Return what a cell published, once it is done; prompts get the answers in turn."""
+        published: list[dict[str, Any]] = []
+        remaining = list(answers)
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            if remaining and self.client.stdin_channel.msg_ready():
+                asked = self.client.get_stdin_msg(timeout=5)
+                published.append({"msg_type": "input_request", "content": asked["content"]})
+                self.client.input(remaining.pop(0))
+            if not self.client.iopub_channel.msg_ready():
+                time.sleep(0.01)  # the socket has no event to wait for; nothing is asserted of time
+                continue
+            message = self.client.get_iopub_msg(timeout=5)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return published
+            published.append({"msg_type": message["msg_type"], "content": message["content"]})
+        raise TimeoutError(f"the kernel was not done: {published}")
+
+    def run(self, code: str, *answers: str, allow_stdin: bool = True) -> list[dict[str, Any]]:
+        """Run a cell to its end, and return what it published."""
+        return self.finish(self.start(code, allow_stdin=allow_stdin), answers)
+
+    def submit(self, comm_id: str, key_id: str, secret: str) -> str:
+        """Send what the form sends on submit."""
+        message = self.client.session.msg(
+            "comm_msg",
+            {"comm_id": comm_id, "data": {"method": "custom", "content": {"type": "submit"}}},
+        )
+        fields = json.dumps({"key_id": key_id, "secret": secret}).encode()
+        self.client.session.send(self.client.shell_channel.socket, message, buffers=[fields])
+        return str(message["header"]["msg_id"])
+
+
+@pytest.fixture
+def kernel(clean_environ: None) -> Iterator[Kernel]:
+    """Return a running kernel with the extension loaded."""
+    running = Kernel()
+    running.run("%load_ext m3ter_nb")
+    yield running
+    running.stop()
+
+
+def texts(published: list[dict[str, Any]]) -> str:
+    """Return all text that a cell published."""
+    pieces = []
+    for message in published:
+        content = message["content"]
+        pieces += [
+            content.get("text", ""),
+            content.get("evalue", ""),
+            content.get("data", {}).get("text/plain", ""),
+        ]
+    return "\n".join(piece for piece in pieces if isinstance(piece, str))
+
+
+def errors(published: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the errors that a cell ended in."""
+    return [message["content"] for message in published if message["msg_type"] == "error"]
+
+
+def form_of(published: list[dict[str, Any]]) -> str:
+    """Return the comm id of the form that a cell shows."""
+    views = [
+        message["content"]["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
+        for message in published
+        if message["msg_type"] == "display_data"
+        and "application/vnd.jupyter.widget-view+json" in message["content"]["data"]
+    ]
+    assert len(views) == 1
+    return str(views[0])
+
+
+def test_a_kernel_without_stdin_fails_with_the_variables_to_set(clean_environ: None) -> None:
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("%load_ext m3ter_nb\n%m3ter_login"),
+            nbformat.v4.new_code_cell("1/0"),
+        ],
+    )
+
+    with pytest.raises(CellExecutionError) as caught:
+        NotebookClient(notebook, timeout=_PATIENCE, kernel_name="python3").execute()
+
+    assert caught.value.ename == "CredentialsMissing"
+    assert "set M3TER_API_KEY and M3TER_API_SECRET" in caught.value.evalue
+    (output,) = notebook.cells[0].outputs
+    assert len(output.traceback) == 1
+
+
+def test_papermill_stops_at_a_failed_login(clean_environ: None, tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("%load_ext m3ter_nb\n%m3ter_login --form"),
+            nbformat.v4.new_code_cell("print('on')"),
+        ],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    source = tmp_path / "job.ipynb"
+    nbformat.write(notebook, source)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "papermill", "--no-progress-bar", str(source), str(tmp_path / "out.ipynb")],
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert "CredentialsMissing" in done.stderr
+
+
+def test_the_form_fallback_leaves_no_secret_and_no_widget_state_in_the_notebook(
+    sandbox_environ: Sandbox,
+) -> None:
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("%load_ext m3ter_nb\n%m3ter_login --form\nm3ter_token")],
+    )
+
+    NotebookClient(notebook, timeout=_PATIENCE, kernel_name="python3").execute()
+
+    saved = nbformat.writes(notebook)
+    assert "<m3ter token" in saved
+    assert "widgets" not in notebook.metadata
+    assert DEMO_SECRET not in saved
+    assert "eyJ" not in saved
+
+
+def test_an_error_is_one_line_and_keeps_its_type(kernel: Kernel) -> None:
+    (error,) = errors(kernel.run("%m3ter GET products"))
+
+    assert error["ename"] == "NotLoggedIn"
+    assert error["traceback"] == ["NotLoggedIn: Not logged in: run %m3ter_login first."]
+
+
+def test_the_form_logs_in_and_what_follows_runs(kernel: Kernel, sandbox: Sandbox) -> None:
+    shown = kernel.run(f"%m3ter_login --form --base-url {sandbox.url}")
+    comm_id = form_of(shown)
+    (before,) = errors(kernel.run("f'Bearer {m3ter_token}'"))
+    (called,) = errors(kernel.run("m3ter_session.get('products')"))
+    echoed = kernel.finish(kernel.submit(comm_id, DEMO_KEY_ID, DEMO_SECRET))
+    after = kernel.run("m3ter_session.get('products')")
+
+    said = "Not logged in yet: submit the form above, then run this cell again."
+    assert (before["ename"], before["evalue"]) == ("NotLoggedIn", said)
+    assert called["evalue"] == said
+    assert texts(after).strip() == "{'data': []}"
+    assert DEMO_SECRET not in json.dumps(echoed)
+    assert DEMO_KEY_ID not in json.dumps(echoed)
+
+
+def test_a_refused_form_says_so_and_binds_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
+    comm_id = form_of(kernel.run(f"%m3ter_login --form --base-url {sandbox.url}"))
+    echoed = json.dumps(kernel.finish(kernel.submit(comm_id, DEMO_KEY_ID, "wrong-secret-8471")))
+
+    assert '"phase": "refused"' in echoed
+    assert "does not accept" in echoed
+    assert "wrong-secret-8471" not in echoed
+    assert "not logged in yet" in texts(kernel.run("m3ter_token"))
+
+
+def test_awaiting_the_form_waits_for_the_submit(kernel: Kernel, sandbox: Sandbox) -> None:
+    comm_id = form_of(kernel.run(f"login = %m3ter_login --form --base-url {sandbox.url}"))
+    waiting = kernel.start("session = await login\nprint(session.org_id)")
+    kernel.submit(comm_id, DEMO_KEY_ID, DEMO_SECRET)
+
+    assert sandbox.environ["M3TER_ORG_ID"] in texts(kernel.finish(waiting))
+
+
+def test_a_kernel_that_cannot_wait_says_so_at_once(kernel: Kernel, sandbox: Sandbox) -> None:
+    kernel.run("import m3ter_nb.front_end\nm3ter_nb.front_end._WAITING_IPYKERNEL = (99, 0)")
+    kernel.run(f"login = %m3ter_login --form --base-url {sandbox.url}")
+
+    (error,) = errors(kernel.run("await login"))
+
+    assert error["ename"] == "NotLoggedIn"
+    assert "This kernel cannot wait for the form" in error["evalue"]
+
+
+def test_the_prompt_asks_unseen_for_both_so_that_the_notebook_keeps_neither(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    published = kernel.run(f"%m3ter_login --prompt --base-url {sandbox.url}", DEMO_KEY_ID, DEMO_SECRET)
+
+    asked = [message["content"] for message in published if message["msg_type"] == "input_request"]
+    assert [question["password"] for question in asked] == [True, True]
+    assert "Logged in to" in texts(published)
+    assert DEMO_SECRET not in json.dumps(published)
+    assert DEMO_KEY_ID not in json.dumps(published)
+
+
+def test_an_interrupted_login_shows_no_header(kernel: Kernel, sandbox: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = {**sandbox.environ, "M3TER_BASE_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        kernel.run(f"%xmode Verbose\nimport os; os.environ.update({environ!r})")
+        request = kernel.start("%m3ter_login")
+        connection, _ = silent.accept()
+        with connection:
+            received = connection.recv(65_536)
+            kernel.manager.interrupt_kernel()
+            (error,) = errors(kernel.finish(request))
+
+    assert b"Authorization: Basic " in received
+    assert error["ename"] == "KeyboardInterrupt"
+    assert "Basic " not in json.dumps(error)
+    assert DEMO_SECRET not in json.dumps(error)
+
+
+def test_tab_completes_in_a_kernel(kernel: Kernel) -> None:
+    reply = kernel.client.complete("%m3ter_login --no-", reply=True, timeout=_PATIENCE)
+
+    assert reply["content"]["matches"] == ["--no-refresh"]
+
+
+def test_help_is_shown_in_a_kernel(kernel: Kernel) -> None:
+    reply = kernel.client.execute_interactive(
+        "%m3ter_login?", output_hook=lambda _message: None, timeout=_PATIENCE
+    )
+
+    assert "get a bearer token" in reply["content"]["payload"][0]["data"]["text/plain"]
