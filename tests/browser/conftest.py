@@ -1,0 +1,86 @@
+"""One Jupyter server, one browser and one sandbox for all browser tests; one notebook for each."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+# tests are not a package, and importmode importlib puts no directory on the path
+sys.path.insert(0, str(Path(__file__).parent))
+
+import chromium
+from jupyter_page import JupyterServer, NotebookPage
+from playwright.sync_api import sync_playwright
+
+from m3ter_nb.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from jupyter_page import Flavour
+    from playwright.sync_api import Browser
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
+    """A Jupyter server with settings, runtime files and logs of its own."""
+    server = JupyterServer(tmp_path_factory.mktemp("jupyter")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium; per module, because Playwright keeps an event loop running that other tests would meet."""
+    path = chromium.find()
+    if path is None:
+        reason = "no Chromium: run `python tests/browser/chromium.py --install`"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def shared_sandbox() -> Iterator[Sandbox]:
+    """The m3ter twin that all notebooks talk to."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """The m3ter twin, with nothing left over from the test before."""
+    shared_sandbox.start()
+    shared_sandbox.reset()
+    yield shared_sandbox
+    shared_sandbox.faults.clear()
+
+
+@pytest.fixture
+def open_notebook(
+    jupyter: JupyterServer, browser: Browser, sandbox: Sandbox
+) -> Iterator[Callable[..., NotebookPage]]:
+    """Open a notebook of the given cells; its kernel knows the sandbox's address and no credentials."""
+    opened: list[Any] = []
+
+    def open_one(*cells: str, flavour: Flavour = "lab", width: int = 1100, height: int = 900) -> NotebookPage:
+        page = browser.new_page(viewport={"width": width, "height": height})
+        setup = f"import os; os.environ['M3TER_BASE_URL'] = {sandbox.url!r}\n%load_ext m3ter_nb"
+        manager = NotebookPage.open(jupyter, page, f"nb{next(_numbers)}.ipynb", [setup, *cells], flavour)
+        opened.append(manager)
+        return manager.__enter__()
+
+    yield open_one
+    for manager in reversed(opened):
+        manager.__exit__(None, None, None)
