@@ -26,11 +26,15 @@ class WriteGuard:
     """Asks once before the first write to each PRODUCTION organization.
 
     Args:
-        ask: puts a question and returns the answer; None where nobody can answer.
+        ask: returns what puts a question and returns the answer; None where nobody can answer.
+        sandbox_url: returns the base URL of the kernel's own sandbox, ``""`` where none runs.
     """
 
-    def __init__(self, ask: Callable[[], Callable[[str], str] | None]) -> None:
+    def __init__(
+        self, ask: Callable[[], Callable[[str], str] | None], sandbox_url: Callable[[], str]
+    ) -> None:
         self._ask = ask
+        self._sandbox_url = sandbox_url
         self._confirmed: set[str] = set()
 
     def check(self, login: Login, call: Call) -> None:
@@ -40,6 +44,8 @@ class WriteGuard:
             ConfirmationNeeded: the answer was no, or nobody can answer.
         """
         session = login.session
+        if session.base_url == self._sandbox_url():
+            return
         if call.yes or call.method == "GET" or reads_only(call.path) or session.org_id in self._confirmed:
             return
         kind = login.organization_type

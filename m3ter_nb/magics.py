@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["M3terMagics", "load", "unload"]
 
 _LOGIN_OPTIONS = ("--form", "--prompt", "--env", "--org-id", "--base-url", "--name", "--no-refresh", "--show")
-_SANDBOX_ACTIONS = ("start", "stop", "status", "reset")
+_FAULTS = ("fail", "delay", "drop", "cut", "expire", "refuse", "accept", "clear")
+_SANDBOX_ACTIONS = ("start", "stop", "status", "reset", "log", *_FAULTS)
+_SANDBOX_OPTIONS = ("--port", "--token-lifetime", "--times", "--path", "--retry-after")
 
 
 @magics_class
@@ -67,7 +69,7 @@ class M3terMagics(Magics):
                 "m3ter_login": options_of(_LOGIN_OPTIONS),
                 "m3ter_status": options_of(("--name",)),
                 "m3ter_logout": options_of(("--name",)),
-                "m3ter_sandbox": options_of((*_SANDBOX_ACTIONS, "--port", "--token-lifetime")),
+                "m3ter_sandbox": options_of((*_SANDBOX_ACTIONS, *_SANDBOX_OPTIONS)),
                 "m3ter": _call_words,
             },
         )
@@ -189,32 +191,47 @@ class M3terMagics(Magics):
         choices=_SANDBOX_ACTIONS,
         help="what to do; start is the default",
     )
-    @argument("--port", type=int, help="port on 127.0.0.1; any free one by default")
     @argument(
-        "--token-lifetime",
-        type=float,
-        metavar="SECONDS",
-        help="lifetime of its tokens, m3ter's 18000 by default",
+        "value", nargs="?", help="for fail: a status; for delay: seconds; for refuse and accept: a key id"
     )
+    @argument("--port", type=int, help="start: port on 127.0.0.1; any free one by default")
+    @argument(
+        "--token-lifetime", type=int, metavar="SECONDS", help="start: lifetime of tokens, 18000 by default"
+    )
+    @argument("--times", type=int, default=1, metavar="N", help="faults: how many requests meet it")
+    @argument("--path", help="faults: only requests whose path ends so, e.g. /oauth/token")
+    @argument("--retry-after", type=float, metavar="SECONDS", help="fail: a Retry-After header")
     @line_magic
     def m3ter_sandbox(self, line: str) -> SandboxStatus | None:
-        """Run a m3ter twin on this machine, with public demo credentials, so that everything can be tried without an account.
+        """Run a m3ter twin on this machine, with public demo credentials: everything can be tried without an account.
 
-        It sets M3TER_BASE_URL, M3TER_API_KEY, M3TER_API_SECRET and M3TER_ORG_ID in this kernel and takes them back on
-        stop. status lists what it assumes about m3ter where the documentation is silent; reset empties it.
+        It sets M3TER_BASE_URL, M3TER_API_KEY, M3TER_API_SECRET and M3TER_ORG_ID in this kernel, and takes them back on
+        stop. status lists what it assumes about m3ter where the documentation is silent; log shows its latest
+        requests; reset empties it.
+
+        Trouble on demand, for lessons: fail 503, delay 2, drop, cut, expire (all tokens), refuse and accept (a key),
+        clear.
         """
         arguments = _parsed(M3terMagics.m3ter_sandbox, line)
-        if arguments.action == "stop":
-            _say("The sandbox has stopped." if self._sandbox.stop() else "No sandbox runs in this kernel.")
-            return None
-        if arguments.action == "start":
-            self._sandbox.start(arguments.port, arguments.token_lifetime)
-        elif arguments.action == "reset":
-            running = self._sandbox.running
-            if running is None:
-                raise InvalidArgument("No sandbox runs in this kernel; %m3ter_sandbox starts one.")
-            running.reset()
-        return self._sandbox.status(assumptions=arguments.action == "status")
+        match arguments.action:
+            case "start":
+                self._sandbox.start(arguments.port, arguments.token_lifetime)
+            case "stop":
+                _say(
+                    "The sandbox has stopped." if self._sandbox.stop() else "No sandbox runs in this kernel."
+                )
+                return None
+            case "log":
+                return self._sandbox.log()
+            case "reset":
+                self._sandbox.reset()
+            case "status":
+                return self._sandbox.status(assumptions=True)
+            case fault:
+                options = {name: getattr(arguments, name) for name in ("times", "path", "retry_after")}
+                _say(self._sandbox.fault(fault, arguments.value, **options))
+                return None
+        return self._sandbox.status()
 
     def attach(self) -> None:
         """Register the magics, the hooks before and after each cell, and the completions."""
@@ -281,7 +298,10 @@ class M3terMagics(Magics):
         if self._guard is None:
             from m3ter_nb.api_calls import WriteGuard  # noqa: PLC0415 - with the first call
 
-            self._guard = WriteGuard(lambda: input if self._front_end.prompts else None)
+            self._guard = WriteGuard(
+                lambda: input if self._front_end.prompts else None,
+                lambda: self._sandbox.running.url if self._sandbox.running else "",
+            )
         return self._guard
 
     @property

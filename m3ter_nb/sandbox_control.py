@@ -64,6 +64,86 @@ class SandboxControl:
         self._point_here(sandbox)
         return sandbox
 
+    def reset(self) -> None:
+        """Empty it: no data, no log, no faults.
+
+        Raises:
+            InvalidArgument: none runs.
+        """
+        self._needed().reset()
+
+    def log(self, last: int = 20) -> SandboxStatus:
+        """Show its latest requests, oldest first."""
+        sandbox = self._needed()
+        records = sandbox.log
+        lines = tuple((f"{record.method} {record.status}", record.path) for record in records[-last:])
+        shown = f"the last {len(lines)} of {len(records)}" if len(lines) < len(records) else str(len(records))
+        return SandboxStatus(f"Requests to the sandbox: {shown}.", lines, (), sandbox)
+
+    def fault(
+        self,
+        kind: str,
+        value: str | None,
+        *,
+        times: int = 1,
+        path: str | None = None,
+        retry_after: float | None = None,
+    ) -> str:
+        """Prepare trouble for the next requests, and say what was prepared.
+
+        Args:
+            kind: ``fail``, ``delay``, ``drop``, ``cut``, ``expire``, ``refuse``, ``accept``, or ``clear``, which takes
+                back what waits.
+            value: a status for ``fail``, seconds for ``delay``, a key id for ``refuse`` and ``accept`` (the demo key
+                where there is none).
+            times: how many requests meet it.
+            path: only requests whose path ends so.
+            retry_after: seconds for a ``Retry-After`` header of ``fail``.
+
+        Raises:
+            InvalidArgument: none runs, or the value does not fit.
+        """
+        sandbox = self._needed()
+        faults = sandbox.faults
+        key_id = value or sandbox.environ["M3TER_API_KEY"]
+        where = f" to a path that ends in {path}" if path else ""
+        whom = f"The next {times} requests{where}" if times > 1 else f"The next request{where}"
+        try:
+            match kind:
+                case "fail":
+                    faults.fail(int(value or 503), times, path, retry_after=retry_after)
+                    said = f"{whom} will be answered with {value or 503}."
+                case "delay":
+                    faults.delay(float(value or 1), times, path)
+                    said = f"{whom} will wait {value or 1} s."
+                case "drop":
+                    faults.drop(times, path)
+                    said = f"{whom} will get no answer: the connection is closed."
+                case "cut":
+                    faults.cut(times, path)
+                    said = f"{whom} will get half of the answer."
+                case "expire":
+                    faults.expire_tokens()
+                    said = "Every token issued so far has expired."
+                case "refuse":
+                    faults.refuse_key(key_id)
+                    said = f"The key {key_id} is inactive."
+                case "accept":
+                    faults.accept_key(key_id)
+                    said = f"The key {key_id} is active."
+                case _:
+                    faults.clear()
+                    said = "No fault waits any more."
+        except (ValueError, LookupError) as error:
+            raise InvalidArgument(f"%m3ter_sandbox {kind}: {error}") from None
+        return said
+
+    def _needed(self) -> Sandbox:
+        running = self.running
+        if running is None:
+            raise InvalidArgument("No sandbox runs in this kernel; %m3ter_sandbox starts one.")
+        return running
+
     def stop(self) -> bool:
         """Stop it and take back the variables; tell whether one ran."""
         running = self.running

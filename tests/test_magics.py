@@ -258,6 +258,45 @@ def test_sandbox_status_lists_its_assumptions_and_reset_empties_it(shell: Intera
     assert run(shell, "%m3ter GET products --all") == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("fail 500", "ServerError"),
+        ("expire", "Forbidden"),
+        ("cut", "ConnectionBroken"),
+        ("fail 418 --times 1", "BadRequest"),
+    ],
+)
+def test_the_sandbox_magic_makes_trouble_on_demand(shell: InteractiveShell, fault: str, error: str) -> None:
+    run(shell, "%m3ter_sandbox")
+    run(shell, "%m3ter_login --no-refresh")
+    shell.user_ns["body"] = {"name": "P", "code": "p"}
+    run(shell, f"%m3ter_sandbox {fault}")
+
+    result = shell.run_cell("%m3ter POST products --body body")
+
+    assert type(result.error_in_exec).__name__ == error
+
+
+def test_the_sandbox_magic_refuses_a_key_until_it_is_accepted(shell: InteractiveShell) -> None:
+    run(shell, "%m3ter_sandbox")
+    run(shell, "%m3ter_sandbox refuse")
+    with pytest.raises(LoginRefused):
+        run(shell, "%m3ter_login")
+    run(shell, "%m3ter_sandbox accept")
+    run(shell, "%m3ter_login")
+
+    log = run(shell, "%m3ter_sandbox log")
+
+    assert log.lines == (("POST 401", "/oauth/token"), ("POST 200", "/oauth/token"))
+
+
+def test_a_fault_that_is_none_is_an_error(shell: InteractiveShell) -> None:
+    run(shell, "%m3ter_sandbox")
+    with pytest.raises(InvalidArgument, match="from 400 to 599, not 200"):
+        run(shell, "%m3ter_sandbox fail 200")
+
+
 def test_a_cell_is_a_json_body_with_values_of_the_namespace(
     shell: InteractiveShell, sandbox_environ: Sandbox
 ) -> None:
