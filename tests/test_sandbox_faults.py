@@ -171,9 +171,12 @@ def test_stop_does_not_wait_for_a_delay() -> None:
     threading.Thread(target=ask, daemon=True).start()
     while len(sandbox.faults._waiting):
         threading.Event().wait(0.005)
+    server = sandbox._server
     sandbox.stop()
 
     assert ended.wait(10)
+    assert server is not None
+    assert not server._open
 
 
 def test_clear_takes_waiting_faults_back(api: Client, sandbox: Sandbox) -> None:

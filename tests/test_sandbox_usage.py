@@ -333,6 +333,16 @@ def test_usage_is_filtered_by_dimension_account_and_meter(used: Client, meter_id
     assert query(used, meter_id, "SUM", meterIds=["unknown"]) == []
 
 
+def test_a_filter_of_one_meter_leaves_the_others_alone(used: Client, meter_id: str) -> None:
+    other = used.post("meters", {**METER, "code": "other"}).json()["id"]
+    submit(used, measurement("u6", meter="other", where={"region": "us"}))
+    european = [{"meterId": meter_id, "fieldCode": "region", "values": ["eu"]}]
+    rows = used.post("usage/query", {**YEAR, "dimensionFilters": european}).json()["data"]
+
+    assert [row["uid"] for row in rows if row["meterId"] == other] == ["u6"]
+    assert sorted(row["uid"] for row in rows if row["meterId"] == meter_id) == ["u1", "u3", "u4"]
+
+
 def test_the_period_includes_its_start_and_excludes_its_end(used: Client) -> None:
     period = {"startDate": "2024-01-01T00:30:00Z", "endDate": "2024-02-05T10:00:00Z"}
 

@@ -191,7 +191,7 @@ class Sandbox:
             return
         world.stopping.set()
         server.shutdown()
-        server.close_connections()
+        server.close_connections(_STOP_SECONDS)
         thread.join(_STOP_SECONDS)
         world.store.close()
 

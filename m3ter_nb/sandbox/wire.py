@@ -78,27 +78,33 @@ class Server(ThreadedWSGIServer):
     def __init__(self, listening: socket.socket, app: Flask, record: Callable[[str, str, int], None]) -> None:
         host, port = listening.getsockname()[:2]
         self._open: set[socket.socket] = set()
-        self._open_lock = threading.Lock()
+        self._changed = threading.Condition()
         self.record = record
         super().__init__(host, port, app, _Handler, fd=listening.fileno())
         listening.close()
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection, known to :meth:`close_connections` while it lasts."""
-        with self._open_lock:
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve one connection in a thread; :meth:`close_connections` knows it from here on."""
+        with self._changed:
             self._open.add(request)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection to its end."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            with self._open_lock:
+            with self._changed:
                 self._open.discard(request)
+                self._changed.notify_all()
 
-    def close_connections(self) -> None:
-        """End the connections that clients keep open: a stopped sandbox answers nothing more."""
-        with self._open_lock:
+    def close_connections(self, patience: float) -> None:
+        """End the connections that clients keep open, and wait so many seconds for the work on them to end."""
+        with self._changed:
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+            self._changed.wait_for(lambda: not self._open, patience)
 
 
 class _Handler(WSGIRequestHandler):
