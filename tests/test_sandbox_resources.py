@@ -275,6 +275,11 @@ def test_unknown_fields_are_ignored(api: Client) -> None:
         ({"emailAddress": "a@example.com", "daysBeforeBillDue": -1}, 400),
         ({"emailAddress": "a@example.com", "address": {"postCode": "1" * 21}}, 400),
         ({"emailAddress": "a@example.com", "billEpoch": "31.01.2024"}, 400),
+        ({"emailAddress": "a@example.com", "billEpoch": "2024-02-30"}, 400),
+        ({"emailAddress": "a@example.com", "billEpoch": "2024-W01-1"}, 400),
+        ({"emailAddress": "a@example.com", "billEpoch": "2024-02-29"}, 200),
+        ({"emailAddress": "a@example.com", "daysBeforeBillDue": 1.0}, 400),
+        ({"emailAddress": "a@example.com", "daysBeforeBillDue": True}, 400),
         ({"emailAddress": "a@example.com", "creditApplicationOrder": ["CASH"]}, 400),
     ],
 )

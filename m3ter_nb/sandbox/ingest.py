@@ -10,14 +10,13 @@ import json
 import threading
 import uuid
 from collections import defaultdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import g, request
 
 from .answers import Refusal, json_answer, parse_json
 from .resources import require
-from .surface import load, rule
+from .surface import load, parse_moment, rule
 
 if TYPE_CHECKING:
     import sqlite3
@@ -68,7 +67,7 @@ def seconds_of(text: str, name: str) -> float:
         Refusal: 400, where there is no such moment.
     """
     try:
-        found = datetime.fromisoformat(text.replace("t", "T").replace("z", "Z"))
+        found = parse_moment(text)
         if found.year in _YEARS:
             return found.timestamp()
     except ValueError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,12 @@ from .answers import Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Body", "Collection", "Singleton", "Surface", "load", "rule"]
+__all__ = ["Body", "Collection", "Singleton", "Surface", "load", "parse_moment", "rule"]
 
-_DRAFT = "http://json-schema.org/draft-07/schema#"
+#: The draft whose rules OpenAPI 3.0 took over; later ones would take 1.0 for an integer.
+_DRAFT = "http://json-schema.org/draft-04/schema#"
+_DATE_SHAPE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_MOMENT_SHAPE = re.compile(_DATE_SHAPE.pattern + r"[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 
 
 def rule(path: str) -> str:
@@ -30,8 +34,34 @@ def rule(path: str) -> str:
     return "/organizations/<org_id>/" + re.sub(r"\{(\w+)\}", r"<\1>", path)
 
 
+def parse_moment(text: str) -> datetime:
+    """Return an ISO 8601 date and time with its offset from UTC (RFC 3339, section 5.6).
+
+    Raises:
+        ValueError: the text has another form, or there is no such moment.
+    """
+    if not _MOMENT_SHAPE.fullmatch(text):
+        raise ValueError(f"no date and time with an offset: {text!r}")
+    return datetime.fromisoformat(text.upper())
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        parse_moment(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(_DATE_SHAPE.fullmatch(text)) and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
 class Body:
-    """The shape of a request body: a JSON Schema (draft 7) of the documented constraints."""
+    """The shape of a request body: a JSON Schema (draft 4) of the documented constraints."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.schema = schema
@@ -42,7 +72,9 @@ class Body:
     def _validate(self) -> Callable[[Any], Any]:
         # Compiling takes milliseconds, so it waits for the first body of this shape.
         compiled: Callable[[Any], Any] = fastjsonschema.compile(
-            {"$schema": _DRAFT, **self.schema}, use_default=False
+            {"$schema": _DRAFT, **self.schema},
+            formats={"date": _is_date, "date-time": _is_moment},
+            use_default=False,
         )
         return compiled
 

@@ -35,7 +35,7 @@ _formats = jsonschema.FormatChecker(formats=())
 
 @_formats.checks("date-time", ValueError)
 def _date_time(value: Any) -> bool:
-    return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
+    return not isinstance(value, str) or datetime.fromisoformat(value.upper()).tzinfo is not None
 
 
 @_formats.checks("date", ValueError)

@@ -20,7 +20,7 @@ def example(schema: dict[str, Any], name: str = "") -> Any:
         case "string":
             return text(schema, name)
         case "integer" | "number" | "boolean":
-            least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+            least = schema.get("minimum", 1) + schema.get("exclusiveMinimum", False)
             return least if schema["type"] != "boolean" else True
         case "array":
             return [example(schema.get("items", {}), name)] * max(1, schema.get("minItems", 1))

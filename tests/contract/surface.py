@@ -19,7 +19,7 @@ PREFIX = "/organizations/{orgId}/"
 
 #: Keywords of a schema that say what is valid; everything else is prose or a note to code generators.
 KEYWORDS = (
-    "type", "enum", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "uniqueItems", "format",
+    "type", "enum", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "minItems", "maxItems", "uniqueItems", "format",
 )  # fmt: skip
 #: Formats that are worth checking; int32, int64 and double are implied by ``type``.
 FORMATS = ("date", "date-time", "email")
@@ -57,8 +57,6 @@ def compact(document: dict[str, Any], schema: dict[str, Any], seen: tuple[str, .
         own.pop("format", None)
     if "pattern" in schema:
         own["pattern"] = PATTERNS.get(schema["pattern"], schema["pattern"])
-    if schema.get("exclusiveMinimum") is True:
-        own["exclusiveMinimum"] = own.pop("minimum")
     own.update(nested(document, schema, seen))
     merge(result, own)
     return result
