@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
-from itertools import pairwise
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, unquote
 from uuid import UUID
@@ -183,6 +182,8 @@ def fill_json(cell: str, namespace: Mapping[str, Any], *, first_line: int = 1) -
 
     def add(part: str, source: int, *, literal: bool) -> None:
         nonlocal length
+        if not part:
+            return
         origins.append((length, source, literal))
         parts.append(part)
         length += len(part)
@@ -198,7 +199,8 @@ def fill_json(cell: str, namespace: Mapping[str, Any], *, first_line: int = 1) -
             value = evaluate(written[2:-2], namespace, written=written)
             add(cell[copied : mark.start()], copied, literal=True)
             encoded = json.dumps(_text(value, written) if in_string else json_value(value, written))
-            add(encoded[1:-1] if in_string else encoded, mark.start(), literal=False)
+            # The spaces keep a number apart from a digit beside it: 1{{n}} is malformed, not another number.
+            add(encoded[1:-1] if in_string else f" {encoded} ", mark.start(), literal=False)
             copied = position
         elif not in_string:
             position = mark.start() + 1
@@ -266,17 +268,17 @@ def _plain_scalar(value: Any, written: str) -> Any:
         return str(value)
     if isinstance(value, date) and value == value:  # noqa: PLR0124 - pandas' NaT is a datetime, unequal to itself
         return value.isoformat()
-    # A numpy scalar (a numpy.bool, a numpy.datetime64) knows its plain form.
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        item = value.item()
-        if type(item) is not type(value):
-            return _plain(item, written)
+    # numpy.bool is no number to Python; a numpy.datetime64 in nanoseconds would become a bare integer: it is refused.
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item") and isinstance(value.item(), bool):
+        return value.item()
     raise _no_json_form(value, written)
 
 
 def _no_json_form(value: Any, written: str) -> InvalidArgument:
     if isinstance(value, Decimal):
         advice = "float(...) or str(...)"
+    elif getattr(value, "ndim", None) == 0:
+        advice = "str(...)"
     elif hasattr(value, "to_dict") and hasattr(value, "columns"):
         advice = '.to_dict("records")'
     elif hasattr(value, "tolist"):
@@ -339,10 +341,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _origin(position: int, origins: list[tuple[int, int, bool]]) -> int:
     """Return where a position of the filled text stands in the cell; inside a value, where its placeholder starts."""
-    for (start, source, literal), (following, _, _) in pairwise([*origins, (position + 1, 0, True)]):
-        if position < following:
-            return source + position - start if literal else source
-    return 0
+    start, source, literal = max(origin for origin in origins if origin[0] <= position)
+    return source + position - start if literal else source
 
 
 def _malformed(cell: str, position: int, problem: str, first_line: int) -> InvalidArgument:
@@ -350,8 +350,7 @@ def _malformed(cell: str, position: int, problem: str, first_line: int) -> Inval
     column = position - cell.rfind("\n", 0, position)
     excerpt = cell.split("\n")[line].strip()
     message = f"The body is malformed JSON at line {line + first_line}, column {column}: {problem}."
-    if excerpt:
-        message += f" The line is: {_shown(excerpt)}"
+    message += f" The line is: {_shown(excerpt)}" if excerpt else ""
     try:
         ast.literal_eval(cell.strip())
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):

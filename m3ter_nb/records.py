@@ -95,8 +95,8 @@ class Record(dict[str, Any]):
     def _repr_html_(self) -> str:
         return self._table().html()
 
-    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: FBT001 - IPython's protocol
-        _show(self, self._table, printer, cycle=cycle)
+    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's protocol
+        _show(self, self._table, printer)
 
     def __str__(self) -> str:
         return self._table().text(terminal_width())
@@ -165,8 +165,8 @@ class Records(list[Any]):
     def _repr_html_(self) -> str:
         return self._table().html()
 
-    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: FBT001 - IPython's protocol
-        _show(self, self._table, printer, cycle=cycle)
+    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's protocol
+        _show(self, self._table, printer)
 
     def __str__(self) -> str:
         return self._table().text(terminal_width())
@@ -195,11 +195,9 @@ def as_records(decoded: Any, *, path: str = "") -> Any:
     return record
 
 
-def _show(value: Record | Records, table: Callable[[], Table], printer: _Printer, *, cycle: bool) -> None:
+def _show(value: Record | Records, table: Callable[[], Table], printer: _Printer) -> None:
     """Show a table where the value stands alone, and a plain literal inside another container."""
-    if cycle:
-        printer.text("…")
-    elif len(printer.stack) > 1:
+    if len(printer.stack) > 1:
         printer.pretty(masked(value))
     else:
         printer.text(table().text(terminal_width()))

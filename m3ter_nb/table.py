@@ -350,8 +350,6 @@ def _is_secret(name: str, value: Any) -> bool:
 
 def _printable(text: str) -> str:
     """Escape what would move the cursor, change the direction of writing or start a terminal sequence."""
-    if text.isprintable():
-        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in text
@@ -391,6 +389,7 @@ def _width(text: str) -> int:
 def _cut(text: str, width: int) -> str:
     if _width(text) <= width:
         return text
-    while text and _width(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
+    kept = used = 0
+    while (used := used + _width(text[kept])) < width:
+        kept += 1
+    return text[:kept] + "…"

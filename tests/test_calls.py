@@ -16,7 +16,7 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from m3ter_nb.calls import METHODS, OPTIONS, RESOURCES, Call, completions, parse_call
@@ -68,6 +68,29 @@ def test_a_value_in_quotes_keeps_its_spaces() -> None:
     line = """GET accounts/search "searchQuery=name:Acme Ltd" note='a "b" c' plain=it\\ is"""
 
     assert call(line).params == {"searchQuery": "name:Acme Ltd", "note": 'a "b" c', "plain": "it is"}
+
+
+def test_a_backslash_in_double_quotes_escapes_a_quote_and_itself_only() -> None:
+    assert call(r'GET x "a=say \"hi\" in C:\\x \n"').params == {"a": r'say "hi" in C:\x \n'}
+
+
+def test_a_body_option_that_is_no_expression_is_explained() -> None:
+    assert refusal("POST products --body {'a':}").startswith("--body {'a':} is no Python expression: ")
+
+
+def test_a_broken_string_after_the_body_option_is_no_body() -> None:
+    assert "--body" in refusal(r"POST products --body '\x'")
+
+
+def test_a_name_error_inside_a_function_is_told_as_an_error() -> None:
+    def broken() -> None:
+        raise NameError("name 'inner' is not defined")
+
+    assert "raised NameError: name 'inner' is not defined." in refusal("GET x/{{broken()}}", broken=broken)
+
+
+def test_a_key_that_cannot_be_printed_is_refused() -> None:
+    assert "cannot be printed" in refusal("GET x 'a\x1b=1'")
 
 
 def test_a_value_may_hold_an_equals_sign() -> None:
@@ -258,10 +281,12 @@ def test_the_body_option_takes_quotes_and_names(option: str) -> None:
         ('{"a": "x\n"}', "line 2, column 9"),
         ('{"a": 1} extra', "line 2, column 10"),
         ('{"a" {{name}}}', "line 2, column 6"),
+        ('{"a": 1{{n}}}', "line 2, column 8"),
+        ('{"a": {{n}}{{n}}}', "line 2, column 12"),
     ],
 )
 def test_malformed_json_is_placed_as_the_user_sees_it(cell: str, place: str) -> None:
-    message = refusal("POST products", cell, name="a name that is much longer than its placeholder")
+    message = refusal("POST products", cell, name="a name that is much longer than its placeholder", n=2)
 
     assert place in message
     assert message.endswith("Nothing was sent.")
@@ -421,6 +446,7 @@ def test_a_placeholder_that_is_no_expression_is_explained(text: str, problem: st
         (Decimal("1.1"), "type Decimal, which has no JSON form: use float(...) or str(...)"),
         (pd.Series([1]), "type Series, which has no JSON form: use .tolist()"),
         (np.array([1]), "type ndarray, which has no JSON form: use .tolist()"),
+        (np.datetime64("2026-10-01T09:30", "ns"), "type datetime64, which has no JSON form: use str(...)"),
         (pd.DataFrame({"a": [1]}), 'type DataFrame, which has no JSON form: use .to_dict("records")'),
         (object(), "type object, which has no JSON form"),
         (pd.NaT, "type NaTType"),
@@ -458,6 +484,7 @@ def test_half_a_character_fits_no_url(line: str) -> None:
     assert "half a character" in refusal(line, x="\ud800")
 
 
+@settings(deadline=None)
 @given(st.dictionaries(encodable.filter(lambda key: key.isprintable()), encodable, max_size=4))
 def test_quoted_words_come_back_as_they_were(params: dict[str, str]) -> None:
     wanted = {
@@ -471,6 +498,7 @@ def test_quoted_words_come_back_as_they_were(params: dict[str, str]) -> None:
     assert call(line).params == wanted
 
 
+@settings(deadline=None)
 @given(encodable)
 def test_a_value_in_double_quotes_comes_back_as_it_was(value: str) -> None:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("{{", "{ {")
@@ -478,6 +506,7 @@ def test_a_value_in_double_quotes_comes_back_as_it_was(value: str) -> None:
     assert call(f'GET products "a={escaped}"').params == {"a": value.replace("{{", "{ {")}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.none() | st.text(max_size=60))
 @example("GET {{" + "(" * 300 + "}}", None)
 @example("POST x", "[" * 5_000)
@@ -490,6 +519,7 @@ def test_no_input_raises_anything_but_our_errors(line: str, cell: str | None) ->
         parse_call(line, cell, {"x": 1})
 
 
+@settings(deadline=None)
 @given(
     st.text("GEPOSTgetx={}'\"\\ \n-[]()1.,:abody limt~/?#%", max_size=60),
     st.none() | st.text("{}[]\":,\\ 1x\ntrue'", max_size=40),
@@ -499,6 +529,7 @@ def test_no_near_miss_raises_anything_but_our_errors(rest: str, cell: str | None
         parse_call(f"POST products {rest}", cell, {"x": 1})
 
 
+@settings(deadline=None)
 @given(encodable)
 def test_a_value_never_adds_a_segment(value: str) -> None:
     try:
@@ -511,6 +542,7 @@ def test_a_value_never_adds_a_segment(value: str) -> None:
     assert unquote(path.split("/")[1]) == value
 
 
+@settings(deadline=None)
 @given(json_values, encodable)
 def test_a_filled_body_holds_the_values_of_the_namespace(value: Any, text: str) -> None:
     body = call("POST products", '{"a": {{value}}, "b": ["{{text}}-"]}', value=value, text=text).json

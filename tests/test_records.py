@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.lib.pretty import pretty
 
@@ -147,6 +147,10 @@ def test_the_last_page_promises_no_more() -> None:
     assert "more pages" not in str(as_records({"data": products(2), "nextToken": ""}))
 
 
+def test_a_list_that_stopped_at_a_page_says_that_there_are_more() -> None:
+    assert "more pages: add --all" in str(Records(products(2), next_token="abc"))
+
+
 def test_a_usage_query_cut_at_its_limit_says_so() -> None:
     assert "more rows match" in str(as_records({"data": [{"sum": 3}], "hasMoreData": True}))
 
@@ -184,6 +188,25 @@ def test_an_entity_is_a_two_column_table_in_html() -> None:
     assert Markup(as_records(PRODUCT)._repr_html_()).cells[:4] == ["name", "API calls", "code", "api_calls"]
 
 
+def test_an_entity_of_many_fields_is_cut_and_one_of_none_says_so() -> None:
+    lines = str(Record({f"field{index}": index for index in range(100)})).splitlines()
+
+    assert lines[59:] == ["field59  59", "the first 60 fields"]
+    assert str(Record()) == "no fields"
+
+
+def test_deeply_nested_data_is_shown_shallow() -> None:
+    record = Record({"a": [[[[[["deep"]]]]], {"b": [{"c": [{"d": {"e": 1}}]}]}]})
+
+    assert str(record) == 'a  [[[["…"]]], {"b": [{"c": "…"}]}]'
+
+
+def test_a_copied_list_stays_a_list_of_records() -> None:
+    duplicate = Records(products(2), path="products", partial=True).copy()
+
+    assert (type(duplicate), duplicate.partial, duplicate.path) == (Records, True, "products")
+
+
 def test_a_long_list_shows_its_head_and_its_count() -> None:
     markup = Markup(Records(products(10_000), path="products")._repr_html_())
 
@@ -206,6 +229,7 @@ def test_html_that_came_as_data_is_shown_not_run() -> None:
     assert Markup(html).cells == ["name", "<b>", "<script>alert(1)</script>", "&amp;", "1 row"]
 
 
+@settings(deadline=None)
 @given(st.lists(json_values, max_size=4), st.text(max_size=20))
 def test_no_data_adds_markup(rows: list[Any], path: str) -> None:
     entity = rows[0] if rows and isinstance(rows[0], dict) else {"value": rows}
@@ -217,6 +241,7 @@ def test_no_data_adds_markup(rows: list[Any], path: str) -> None:
         assert {value for name, value in markup.attributes if name == "style"} <= {"text-align: left"}
 
 
+@settings(deadline=None)
 @given(st.lists(json_values, max_size=4), st.integers(20, 120))
 def test_no_line_of_text_is_wider_than_asked(rows: list[Any], width: int) -> None:
     for text in (table_of_rows(rows).text(width), table_of_entity({"value": rows}).text(width)):

@@ -210,6 +210,16 @@ def test_the_process_list_shows_neither_secret_nor_token(
     assert "eyJ" not in seen
 
 
+def test_brackets_in_a_url_are_no_pattern_to_curl() -> None:
+    assert "--globoff 'https://[::1]:8000/x'" in curl("GET", "https://[::1]:8000/x")
+
+
+def test_a_url_that_has_a_query_keeps_it() -> None:
+    text = curl("GET", "https://api.m3ter.com/x?a=1", params={"b": 2, "c": True})
+
+    assert "'https://api.m3ter.com/x?a=1&b=2&c=true'" in text
+
+
 def test_the_texts_name_the_variables_and_the_documented_parts() -> None:
     assert "-H 'Content-Type: application/x-www-form-urlencoded'" in curl_login("https://api.m3ter.com/")
     assert "curl -fsS -X POST https://api.m3ter.com/oauth/token" in curl_login("https://api.m3ter.com/")
@@ -276,6 +286,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text("ab'\"", max_size=5), json_values, min_size=1, max_size=3))
 def test_the_python_text_holds_the_body_as_it_is(body: dict[str, Any]) -> None:
     tree = ast.parse(python("POST", "https://api.m3ter.com/x", json=body))
