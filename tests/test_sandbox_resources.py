@@ -189,6 +189,18 @@ def test_meters_are_filtered_by_product(api: Client) -> None:
     assert codes(api.get("meters", params={"productId": owner["id"]}).json()) == ["m2"]
 
 
+@pytest.mark.parametrize(
+    ("archived", "found"), [("true", ["old"]), ("false", ["new", "live"]), ("maybe", [])]
+)
+def test_a_flag_is_a_filter_and_false_where_it_was_never_set(
+    api: Client, archived: str, found: list[str]
+) -> None:
+    for code, flag in (("live", {"archived": False}), ("old", {"archived": True}), ("new", {})):
+        api.post("picklists/currency", {"name": code, "code": code, **flag})
+
+    assert codes(api.get("picklists/currency", params={"archived": archived}).json()) == found
+
+
 def test_filters_hold_over_pages(api: Client) -> None:
     parent = account(api, "parent")
     for number in range(5):
@@ -364,6 +376,7 @@ def test_a_search_has_ten_entities_a_page_by_default(api: Client) -> None:
     [
         {"searchQuery": "code"},
         {"searchQuery": "co'de:x"},
+        {"searchQuery": "1a:x"},
         {"sortBy": "code'"},
         {"operator": "XOR"},
         {"sortOrder": "UP"},

@@ -213,10 +213,11 @@ class Entities:
                 continue
             if name in ("ids", "codes"):
                 where.append((f"{name[:-1]} IN ({marks})", values))
-            elif kind is not None:
-                # The name comes from the table, never from the request.
-                if kind == "boolean":
-                    values = [{"true": "1", "false": "0"}.get(value.lower(), value) for value in values]
+            elif kind == "boolean":
+                # The name comes from the table, never from the request. A flag that was never set is false.
+                flags = [{"true": 1, "false": 0}.get(value.lower()) for value in values]
+                where.append((f"COALESCE(json_extract(body, '$.{name}'), 0) IN ({marks})", flags))
+            elif kind in ("string", "integer", "number"):
                 where.append((f"CAST(json_extract(body, '$.{name}') AS TEXT) IN ({marks})", values))
         return where
 

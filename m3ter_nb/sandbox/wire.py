@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -50,8 +51,9 @@ def listen(host: str, port: int) -> socket.socket:
     address = "::1" if host == "::1" else "127.0.0.1"
     listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        # Without it, a port cannot be used again within a minute of the last stop.
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Without it, a port cannot be used again within a minute of the last stop; on Windows it means "share".
+        if os.name != "nt":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))
         listening.listen(_BACKLOG)
     except OSError as error:
