@@ -350,14 +350,14 @@ def _malformed(cell: str, position: int, problem: str, first_line: int) -> Inval
     column = position - cell.rfind("\n", 0, position)
     excerpt = cell.split("\n")[line].strip()
     message = f"The body is malformed JSON at line {line + first_line}, column {column}: {problem}."
-    message += f" The line is: {_shown(excerpt)}" if excerpt else ""
     try:
         ast.literal_eval(cell.strip())
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         hint = ""
     else:
         hint = " This is Python: JSON wants double quotes, true, false and null; or pass it with --body."
-    return InvalidArgument(f"{message}{hint} Nothing was sent.")
+    shown = f" The line is: {_shown(excerpt)}" if excerpt else ""
+    return InvalidArgument(f"{message}{hint} Nothing was sent.{shown}")
 
 
 def _failed(written: str, error: Exception) -> InvalidArgument:
