@@ -5,13 +5,13 @@ from __future__ import annotations
 import json as json_
 import os
 import posixpath
-import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
 from m3ter_nb.bodies import encode_body
+from m3ter_nb.clock import SYSTEM_CLOCK, Clock
 from m3ter_nb.credentials import HOST_VARIABLE, Credentials, Settings, find_settings
 from m3ter_nb.errors import (
     CredentialsMissing,
@@ -23,8 +23,6 @@ from m3ter_nb.errors import (
 from m3ter_nb.refusals import refused
 from m3ter_nb.tokens import (
     DEFAULT_MARGIN,
-    SYSTEM_CLOCK,
-    Clock,
     Token,
     TokenAuth,
     TokenSource,
@@ -344,8 +342,7 @@ class M3terSession:
             return False
         if self._source.current is not token or self._source.near_end():
             return True
-        exp = token.claims.get("exp")
-        return isinstance(exp, (int, float)) and exp <= time.time() + self._source.margin
+        return token.exp is not None and token.exp <= self._source.clock.wall() + self._source.margin
 
     def _decoded(self, response: requests.Response, method: str, url: str) -> Any:
         content = response.content
@@ -402,7 +399,7 @@ def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
         timeout: seconds to wait for the connection and for each piece of an answer.
         margin: seconds before its end at which a token is renewed.
         notify: is told of long waits and failed renewals; the default logs them.
-        clock: where time comes from.
+        clock: where time comes from, and what waits.
 
     Raises:
         CredentialsError: missing, contradictory or refused credentials, or another organization's.
@@ -434,7 +431,9 @@ def open_session(  # noqa: PLR0913 - everything that can be chosen, by keyword
     clock: Clock = SYSTEM_CLOCK,
 ) -> M3terSession:
     """Log in with complete settings; the arguments and errors are those of :func:`login`."""
-    transport = Transport(settings.base_url or DEFAULT_BASE_URL, timeout=timeout, notify=notify)
+    transport = Transport(
+        settings.base_url or DEFAULT_BASE_URL, timeout=timeout, notify=notify, sleep=clock.sleep
+    )
     fetch: Callable[[], Token] | None = None
     if settings.credentials is None:
         token = ready_token(settings.token or "", source=settings.source, clock=clock)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import threading
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Never, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 
 from requests.auth import AuthBase
 
+from m3ter_nb.clock import SYSTEM_CLOCK, Clock, Moment
 from m3ter_nb.errors import (
     ConnectionFailed,
     InvalidArgument,
@@ -55,41 +55,6 @@ _HTTP_ERROR = 400
 _HTTP_SERVER_ERROR = 500
 
 
-class Moment(NamedTuple):
-    """One instant, read from both clocks, in seconds."""
-
-    wall: float
-    monotonic: float
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Where time comes from; tests give their own.
-
-    Attributes:
-        wall: seconds since 1970 (jumps when somebody sets the clock).
-        monotonic: seconds since some start (on many systems it stands still while the machine sleeps).
-    """
-
-    wall: Callable[[], float] = time.time
-    monotonic: Callable[[], float] = time.monotonic
-
-    def now(self) -> Moment:
-        """Read both clocks."""
-        return Moment(self.wall(), self.monotonic())
-
-    def elapsed(self, since: Moment) -> float:
-        """Return the seconds passed since a moment, by the clock that says more has passed.
-
-        A laptop that slept through the night must not think its token is fresh (the monotonic clock may have
-        stood still), nor must one whose clock was set back (the wall clock went the other way).
-        """
-        return max(self.wall() - since.wall, self.monotonic() - since.monotonic)
-
-
-SYSTEM_CLOCK = Clock()
-
-
 class Token(str):
     """A bearer token: showing it shows a mask, using it uses the token.
 
@@ -118,9 +83,8 @@ class Token(str):
         self = super().__new__(cls, access_token)
         self._clock = clock
         self._received = clock.now()
-        if expires_in is None:
-            exp = self.claims.get("exp")
-            expires_in = float(exp) - self._received.wall if isinstance(exp, (int, float)) else None
+        if expires_in is None and self.exp is not None:
+            expires_in = self.exp - self._received.wall
         self._lifetime = expires_in
         return self
 
@@ -158,9 +122,20 @@ class Token(str):
             return {}
         try:
             payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        except (binascii.Error, ValueError):
+        except (binascii.Error, ValueError, RecursionError):
             return {}
         return payload if isinstance(payload, dict) else {}
+
+    @property
+    def exp(self) -> float | None:
+        """When it ends by its own claim ``exp`` (RFC 7519 section 4.1.4), in seconds since 1970; None if unknown."""
+        exp = self.claims.get("exp")
+        if isinstance(exp, bool) or not isinstance(exp, (int, float)):
+            return None
+        try:
+            return float(exp) if math.isfinite(exp) else None
+        except OverflowError:
+            return None
 
     @property
     def org_id(self) -> str | None:
@@ -349,6 +324,11 @@ class TokenSource:
     def current(self) -> Token | None:
         """The token as it is, fresh or not; nothing is fetched."""
         return self._token
+
+    @property
+    def clock(self) -> Clock:
+        """Where its time comes from."""
+        return self._clock
 
     @property
     def renews(self) -> bool:

@@ -1,0 +1,49 @@
+"""Where time comes from: a wall clock, a monotonic clock and a way to wait, injected by tests."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["SYSTEM_CLOCK", "Clock", "Moment"]
+
+
+class Moment(NamedTuple):
+    """One instant, read from both clocks, in seconds."""
+
+    wall: float
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where time comes from; tests give their own.
+
+    Attributes:
+        wall: seconds since 1970 (jumps when somebody sets the clock).
+        monotonic: seconds since some start (on many systems it stands still while the machine sleeps).
+        sleep: waits a number of seconds.
+    """
+
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def now(self) -> Moment:
+        """Read both clocks."""
+        return Moment(self.wall(), self.monotonic())
+
+    def elapsed(self, since: Moment) -> float:
+        """Return the seconds passed since a moment, by the clock that says more has passed.
+
+        A laptop that slept through the night must not think its token is fresh (the monotonic clock may have
+        stood still), nor must one whose clock was set back (the wall clock went the other way).
+        """
+        return max(self.wall() - since.wall, self.monotonic() - since.monotonic)
+
+
+SYSTEM_CLOCK = Clock()
