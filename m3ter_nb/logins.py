@@ -179,12 +179,14 @@ class Logins:
                     source.token()
                 except M3terError as error:
                     self._notify(f"{variable}: {error}")
+                except KeyboardInterrupt:  # IPython would print a traceback and run the cell all the same
+                    self._notify(f"{variable}: its renewal was interrupted; the next cell tries again.")
             current = source.current
             bound = login.bound.get(variable)
-            if current is not bound:
+            if current is not bound and current is not None:
+                login.bound[variable] = current
                 if self._namespace.get(variable) is bound:
                     self._namespace[variable] = current
-                    login.bound[variable] = current
                 for listener in self._listeners:
                     listener(login)
             elif not source.renews and not login.announced:
