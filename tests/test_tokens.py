@@ -108,7 +108,7 @@ def test_showing_a_token_shows_a_mask(token: Token, shown: Callable[[Token], str
 USED: dict[str, tuple[Callable[[Token], str], str]] = {
     "f-string": (lambda token: f"Bearer {token}", f"Bearer {PLAIN}"),
     "f-string with a width": (lambda token: f"{token:>25}", f"  {PLAIN}"),
-    "format": ("Bearer {}".format, f"Bearer {PLAIN}"),  # noqa: UP032 - this is the claim
+    "format": ("Bearer {}".format, f"Bearer {PLAIN}"),
     "concatenation": (lambda token: "Bearer " + token, f"Bearer {PLAIN}"),
     "concatenation before": (lambda token: token + "!", f"{PLAIN}!"),
     "join": (lambda token: " ".join(["Bearer", token]), f"Bearer {PLAIN}"),  # noqa: FLY002 - this is the claim
