@@ -30,7 +30,8 @@ class MagicMatcher:
 
     def __init__(self, candidates: dict[str, Callable[[str], Iterable[str]]]) -> None:
         self._candidates = candidates
-        self.__qualname__ = self.matcher_identifier  # the completer reads it of every matcher, as of a function
+        # The completer reads it of every matcher, as of a function.
+        self.__qualname__ = self.matcher_identifier
 
     def __call__(self, context: CompletionContext) -> SimpleMatcherResult:
         """Return the completions of the word before the cursor."""
