@@ -1,6 +1,7 @@
 """How requests travel: which hosts may be spoken to, over what, how long to wait, and when to try again.
 
-The one module that knows the exceptions of ``requests``; everything above it sees :mod:`m3ter_nb.errors` only.
+With :mod:`m3ter_nb.failures`, the only module that knows the exceptions of ``requests``; everything above it sees
+:mod:`m3ter_nb.errors` only.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from urllib3.util.retry import Retry
 from m3ter_nb.errors import (
     ConnectionBroken,
     ConnectionFailed,
-    ConnectionTimeout,
     InvalidArgument,
     M3terError,
     UnexpectedAnswer,
     UnsafeDestination,
 )
+from m3ter_nb.failures import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +121,7 @@ class Transport:
         origins: the origins that a token may go to.
 
     Raises:
-        InvalidArgument: the base URL is malformed.
+        InvalidArgument: the base URL is malformed, or the CA bundle that the environment names is not there.
         UnsafeDestination: plain http to a host that is not loopback.
     """
 
@@ -144,9 +145,7 @@ class Transport:
             origin(url): {} if is_loopback(urlsplit(url).hostname or "") else dict(get_environ_proxies(url))
             for url in (self.base_url, self.ingest_url)
         }
-        self._verify: bool | str = (
-            os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        )
+        self._verify = _ca_bundle() if self.base_url.startswith("https:") else True
         self._headers = {
             "User-Agent": f"m3ter_nb/{version('m3ter-nb')} {requests.utils.default_user_agent()}",
             "Accept": "application/json",
@@ -319,6 +318,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _ca_bundle() -> bool | str:
+    """Return the CA file or folder that the environment names, as requests reads it, or True for the usual ones."""
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        path = os.environ.get(variable)
+        if path:
+            if not os.path.exists(path):  # noqa: PTH110 - requests asks in these words
+                raise InvalidArgument(f"There is no CA bundle {path}: mend or unset {variable}.")
+            return path
+    return True
+
+
 def _ingest_url(base_url: str) -> str:
     parts = urlsplit(base_url)
     host = parts.hostname or ""
@@ -393,88 +403,3 @@ def _read(response: requests.Response, max_bytes: int | None, host: str) -> None
     # requests has no public way to say "the body is this"; these two are what iter_content itself sets.
     response._content = b"".join(pieces)  # noqa: SLF001
     response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
-
-
-# In this order: the first kind found in an exception, or in what it wraps, names our error.
-_TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], str], ...] = (
-    (
-        (u3.NameResolutionError,),
-        ConnectionFailed,
-        "The host {host} is not known. Check the base URL, or the network.",
-    ),
-    (
-        (rx.ProxyError, u3.ProxyError, rx.InvalidProxyURL),
-        ConnectionFailed,
-        "The proxy on the way to {host} could not be used. Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
-    ),
-    (
-        (u3.NewConnectionError, ConnectionRefusedError),
-        ConnectionFailed,
-        "{host} refused the connection. Is it running, and is the base URL right?",
-    ),
-    (
-        (rx.ConnectTimeout, u3.ConnectTimeoutError),
-        ConnectionTimeout,
-        (
-            "{host} did not take the connection within {timeout.connect:g} s. Check the network, or the host in the "
-            "base URL, then run the cell again."
-        ),
-    ),
-    (
-        (rx.ReadTimeout, u3.ReadTimeoutError, TimeoutError),
-        ConnectionTimeout,
-        (
-            "{host} did not answer within {timeout.read:g} s. It may have carried out the call all the same: check "
-            "before you repeat a write."
-        ),
-    ),
-    (
-        (rx.SSLError, u3.SSLError),
-        ConnectionFailed,
-        (
-            "The certificate of {host} could not be verified. Behind a company proxy, name its CA file in "
-            "REQUESTS_CA_BUNDLE; otherwise check the host."
-        ),
-    ),
-    (
-        (
-            rx.InvalidURL,
-            rx.MissingSchema,
-            rx.InvalidSchema,
-            rx.InvalidHeader,
-            u3.LocationParseError,
-            UnicodeError,
-        ),
-        InvalidArgument,
-        "The request to {host} could not be built: its URL or a header is malformed.",
-    ),
-    (
-        (rx.ContentDecodingError, u3.DecodeError),
-        UnexpectedAnswer,
-        "{host} sent an answer whose compression is broken. Run the cell again.",
-    ),
-)
-
-
-def translated(error: BaseException, host: str, timeout: Timeout = DEFAULT_TIMEOUT) -> M3terError:
-    """Return our error for one of requests, urllib3 or the socket; the texts of theirs are not repeated."""
-    reasons = _reasons(error)
-    for kinds, ours, text in _TRANSLATIONS:
-        if any(isinstance(reason, kinds) for reason in reasons):
-            return ours(text.format(host=host, timeout=timeout))
-    return ConnectionBroken(
-        f"{host} broke the connection before its answer was complete. Run the cell again; check before you repeat "
-        "a write.",
-    )
-
-
-def _reasons(error: BaseException) -> list[BaseException]:
-    """Return an exception and all that it wraps, as requests and urllib3 wrap: in args, reason, cause."""
-    seen: list[BaseException] = []
-    todo: list[object] = [error]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, BaseException) and item not in seen:
-            seen.append(item)
-            todo += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
-    return seen

@@ -1,0 +1,114 @@
+"""What a failure of the network is called: every exception of requests, urllib3 and the socket by one of our names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from requests import exceptions as rx
+from urllib3 import exceptions as u3
+
+from m3ter_nb.errors import (
+    ConnectionBroken,
+    ConnectionFailed,
+    ConnectionTimeout,
+    InvalidArgument,
+    M3terError,
+    UnexpectedAnswer,
+)
+
+if TYPE_CHECKING:
+    from m3ter_nb.transport import Timeout
+
+__all__ = ["translated"]
+
+# In this order: the first kind found in an exception, or in what it wraps, names our error.
+_TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], str], ...] = (
+    (
+        # InvalidSchema: a SOCKS proxy without the package that speaks to one.
+        (
+            rx.ProxyError,
+            rx.InvalidProxyURL,
+            rx.InvalidSchema,
+            u3.ProxyError,
+            u3.ProxySchemeUnknown,
+            u3.ProxySchemeUnsupported,
+        ),
+        ConnectionFailed,
+        "The proxy on the way to {host} could not be used. Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+    ),
+    (
+        (u3.NameResolutionError,),
+        ConnectionFailed,
+        "The host {host} is not known. Check the base URL, or the network.",
+    ),
+    (
+        (u3.NewConnectionError, ConnectionRefusedError),
+        ConnectionFailed,
+        "{host} refused the connection. Is it running, and is the base URL right?",
+    ),
+    (
+        (rx.ConnectTimeout, u3.ConnectTimeoutError),
+        ConnectionTimeout,
+        (
+            "{host} did not take the connection within {timeout.connect:g} s. Check the network, or the host in the "
+            "base URL, then run the cell again."
+        ),
+    ),
+    (
+        (rx.Timeout, u3.TimeoutError, TimeoutError),
+        ConnectionTimeout,
+        (
+            "{host} did not answer within {timeout.read:g} s. It may have carried out the call all the same: check "
+            "before you repeat a write."
+        ),
+    ),
+    (
+        (rx.SSLError, u3.SSLError),
+        ConnectionFailed,
+        (
+            "The certificate of {host} could not be verified. Behind a company proxy, name its CA file in "
+            "REQUESTS_CA_BUNDLE; otherwise check the host."
+        ),
+    ),
+    (
+        (
+            rx.InvalidURL,
+            rx.MissingSchema,
+            rx.InvalidHeader,
+            u3.LocationParseError,
+            u3.URLSchemeUnknown,
+            UnicodeError,
+        ),
+        InvalidArgument,
+        "The request to {host} could not be built: its URL or a header is malformed.",
+    ),
+    (
+        (rx.ContentDecodingError, u3.DecodeError),
+        UnexpectedAnswer,
+        "{host} sent an answer whose compression is broken. Run the cell again.",
+    ),
+)
+
+
+def translated(error: BaseException, host: str, timeout: Timeout) -> M3terError:
+    """Return our error for one of requests, urllib3 or the socket; the texts of theirs are not repeated."""
+    reasons = _reasons(error)
+    for kinds, ours, text in _TRANSLATIONS:
+        if any(isinstance(reason, kinds) for reason in reasons):
+            return ours(text.format(host=host, timeout=timeout))
+    return ConnectionBroken(
+        f"{host} broke the connection before its answer was complete. Run the cell again; check before you repeat "
+        "a write.",
+    )
+
+
+def _reasons(error: BaseException) -> list[BaseException]:
+    """Return an exception and all that it wraps, as requests and urllib3 wrap: in args, reason, cause."""
+    seen: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, BaseException) and item not in seen:
+            seen.append(item)
+            todo += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
+    return seen
