@@ -158,7 +158,7 @@ class OddServer:
 
 
 class RecordingProxy:
-    """A proxy on 127.0.0.1 that writes down each request line and tunnels CONNECT to one port of loopback, or nowhere.
+    """A proxy on 127.0.0.1 that writes down what is asked for and tunnels CONNECT to one port of loopback, or nowhere.
 
     Args:
         port: where every tunnel ends, whatever host was asked for; None refuses with 403.
@@ -198,7 +198,7 @@ class RecordingProxy:
                     return
                 head += piece
             self.heard += head
-            self.asked.append(head.split(b"\r\n", 1)[0].decode())
+            self.asked.append(head.split(b" HTTP/", 1)[0].decode())
             if self._to is None or not head.startswith(b"CONNECT "):
                 sock.sendall(answer(403))
                 return

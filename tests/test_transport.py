@@ -1,0 +1,551 @@
+"""Where the secret and the token may go, over what, and what each failure of the network is called."""
+
+from __future__ import annotations
+
+import http.client
+import inspect
+import logging
+import re
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+import requests.exceptions
+import urllib3.exceptions
+from odd_servers import (
+    OddServer,
+    RecordingProxy,
+    Seen,
+    answer,
+    json_answer,
+    make_certificate,
+    token_answer,
+)
+
+from m3ter_nb.credentials import Credentials
+from m3ter_nb.errors import (
+    ConnectionFailed,
+    InvalidArgument,
+    M3terError,
+    UnexpectedAnswer,
+    UnsafeDestination,
+)
+from m3ter_nb.failures import translated
+from m3ter_nb.sandbox import DEMO_ORG_ID
+from m3ter_nb.session import login
+from m3ter_nb.tokens import TokenAuth, fetch_token
+from m3ter_nb.transport import Timeout, Transport, checked_base_url, is_loopback, origin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from m3ter_nb.sandbox import Sandbox
+
+SECRET = "marked-secret-8471"
+BASIC = "YS1rZXktaWQ6bWFya2VkLXNlY3JldC04NDcx"
+TOKEN = "marked-token-8471"
+
+#: Short, so that a bug shows as a failure and not as a hang.
+SHORT = Timeout(2.0, 2.0)
+
+
+@pytest.fixture(autouse=True)
+def no_ca_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the machine's own CA bundle."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def marked() -> Credentials:
+    """Return credentials with a marked secret."""
+    return Credentials("a-key-id", SECRET)
+
+
+def m3ter(seen: Seen) -> list[bytes]:
+    """Answer as m3ter does: a token, then an empty list."""
+    if seen.target == "/oauth/token":
+        return [token_answer(TOKEN)]
+    return [json_answer({"data": [], "host": seen.headers["host"]})]
+
+
+# Base URLs
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://api.m3ter.com", "https://api.m3ter.com"),
+        ("https://api.m3ter.com/", "https://api.m3ter.com"),
+        ("  https://api.m3ter.com\n", "https://api.m3ter.com"),
+        ("https://proxy.example.com/m3ter/", "https://proxy.example.com/m3ter"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://m3ter.localhost", "http://m3ter.localhost"),
+        ("http://127.0.0.2", "http://127.0.0.2"),
+        ("http://[::1]:80", "http://[::1]:80"),
+    ],
+)
+def test_a_base_url_is_kept_without_its_slash(given: str, kept: str) -> None:
+    assert checked_base_url(given) == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.m3ter.com",
+        "http://10.0.0.1",
+        "http://127.0.0.1.example.com",
+        "http://localhost.example.com",
+        "http://notlocalhost",
+        "http://0x7f000001.example",
+        "HTTP://api.m3ter.com",
+    ],
+)
+def test_plain_http_is_for_loopback_alone(url: str) -> None:
+    with pytest.raises(UnsafeDestination, match="in clear"):
+        checked_base_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.m3ter.com",
+        "ftp://api.m3ter.com",
+        "file:///etc/passwd",
+        "https://",
+        "https://api.m3ter.com:port",
+        "https://api.m3ter.com:0",
+        "https://user:pw@api.m3ter.com",
+        "https://api.m3ter.com?x=1",
+        "https://api.m3ter.com#x",
+        "https://[::1",
+        "https://api.m3ter.com:99999",
+    ],
+)
+def test_what_is_no_base_url_is_refused(url: str) -> None:
+    with pytest.raises(InvalidArgument):
+        checked_base_url(url)
+
+
+def test_a_password_in_a_base_url_is_not_repeated() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        checked_base_url("ftp://user:pass-8471@host")
+
+    assert "pass-8471" not in str(caught.value)
+
+
+def test_a_forgotten_scheme_is_suggested() -> None:
+    with pytest.raises(InvalidArgument, match=r"Did you mean https://api\.m3ter\.com\?"):
+        checked_base_url("api.m3ter.com")
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("a.localhost", True),
+        ("127.255.0.1", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("localhost.com", False),
+        ("127.0.0.1.nip.io", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_this_machine(host: str, loopback: bool) -> None:  # noqa: FBT001 - a table of expectations
+    assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://API.m3ter.com/x", ("https", "api.m3ter.com", 443)),
+        ("https://api.m3ter.com:8443", ("https", "api.m3ter.com", 8443)),
+        ("https://api.m3ter.com@evil.example", ("https", "evil.example", 443)),
+        ("https://api.m3ter.com:x", ("", "", 0)),
+        ("products", ("", "", 0)),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(url: str, expected: tuple[str, str, int]) -> None:
+    assert origin(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("base_url", "ingest_url"),
+    [
+        ("https://api.m3ter.com", "https://ingest.m3ter.com"),
+        ("https://api.eu.m3ter.com", "https://ingest.eu.m3ter.com"),
+        ("https://api.m3ter.com.evil.example", "https://api.m3ter.com.evil.example"),
+        ("http://127.0.0.1:9", "http://127.0.0.1:9"),
+    ],
+)
+def test_measurements_go_to_the_ingest_host_of_the_same_m3ter(base_url: str, ingest_url: str) -> None:
+    assert Transport(base_url).ingest_url == ingest_url
+
+
+# Other hosts
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_carries_neither_secret_nor_token(marked: Credentials, status: int) -> None:
+    with OddServer.saying(answer(200, b"{}")) as elsewhere:
+        redirect = answer(status, Location=f"{elsewhere.url}/oauth/token")
+        with (
+            OddServer.saying(redirect) as server,
+            pytest.raises(UnexpectedAnswer, match="does not follow"),
+        ):
+            login(marked, base_url=server.url, timeout=SHORT)
+
+    assert elsewhere.accepted == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_call_that_is_redirected_is_an_error(marked: Credentials, method: str, status: int) -> None:
+    with (
+        OddServer.saying(answer(200, b"{}")) as elsewhere,
+        OddServer.saying(token_answer(TOKEN), answer(status, Location=elsewhere.url)) as server,
+        login(marked, base_url=server.url, timeout=SHORT, org_id="o") as session,
+        pytest.raises(M3terError, match="a token does not follow"),
+    ):
+        session.request(method, "products/1", json=None if method in ("GET", "DELETE") else {})
+
+    assert elsewhere.accepted == 0
+
+
+def test_the_auth_for_plain_requests_goes_to_the_api_alone(
+    sandbox: Sandbox, credentials: Credentials
+) -> None:
+    with (
+        OddServer.saying(answer(200, b"{}")) as elsewhere,
+        login(credentials, base_url=sandbox.url) as session,
+    ):
+        ours = requests.get(session.url("products"), auth=session.auth, timeout=5)
+        with pytest.raises(UnsafeDestination, match=r"only, not to 127\.0\.0\.1"):
+            requests.get(elsewhere.url, auth=session.auth, timeout=5)
+
+    assert ours.status_code == 200
+    assert elsewhere.accepted == 0
+    assert repr(session.auth) == "TokenAuth(token hidden)"
+    assert isinstance(session.auth, TokenAuth)
+
+
+def test_netrc_never_replaces_the_token(
+    sandbox: Sandbox, credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "home" / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert requests.utils.get_netrc_auth(sandbox.url) == ("somebody", "else")
+
+    with login(credentials, base_url=sandbox.url) as session:
+        session.get("products")
+        plain = requests.get(session.url("products"), auth=session.auth, timeout=5)
+
+    assert plain.status_code == 200
+    assert [record.status for record in sandbox.log] == [200, 200, 200]
+
+
+# Proxies and certificates
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_loopback_never_goes_through_a_proxy(
+    sandbox: Sandbox, credentials: Credentials, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with RecordingProxy() as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        with login(credentials, base_url=sandbox.url) as session:
+            session.get("products")
+
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_is_used_for_other_hosts(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with RecordingProxy() as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        with pytest.raises(ConnectionFailed, match=r"proxy on the way to api\.example\.invalid"):
+            login(marked, base_url="https://api.example.invalid", timeout=SHORT)
+
+    assert proxy.asked == ["CONNECT api.example.invalid:443"]
+    assert BASIC.encode() not in proxy.heard
+
+
+def test_no_proxy_is_honoured(marked: Credentials, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RecordingProxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "example.invalid")
+        with pytest.raises(ConnectionFailed, match="is not known"):
+            login(marked, base_url="https://api.example.invalid", timeout=SHORT)
+
+    assert proxy.asked == []
+
+
+def test_a_proxy_and_a_company_ca_work_together(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate, ca = make_certificate(tmp_path, "api.example.invalid")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca))
+    with OddServer(m3ter, certificate=certificate) as server, RecordingProxy(server.port) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with login(marked, base_url="https://api.example.invalid", timeout=SHORT, org_id="o") as session:
+            answered = session.get("products")
+
+    assert answered == {"data": [], "host": "api.example.invalid"}
+    assert server.seen[1].headers["authorization"] == f"Bearer {TOKEN}"
+    assert set(proxy.asked) == {"CONNECT api.example.invalid:443"}
+    assert not any(text.encode() in proxy.heard for text in (BASIC, TOKEN, SECRET))
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_ca_bundle_of_the_environment_is_trusted(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    certificate, ca = make_certificate(tmp_path, "127.0.0.1")
+    monkeypatch.setenv(variable, str(ca))
+
+    with OddServer(m3ter, certificate=certificate) as server:
+        login(marked, base_url=server.url, timeout=SHORT).close()
+
+    assert [seen.headers["authorization"] for seen in server.seen] == [f"Basic {BASIC}"]
+
+
+def test_an_unknown_certificate_is_a_clear_error(marked: Credentials, tmp_path: Path) -> None:
+    certificate, _ = make_certificate(tmp_path, "127.0.0.1")
+
+    with (
+        OddServer(m3ter, certificate=certificate) as server,
+        pytest.raises(ConnectionFailed, match="REQUESTS_CA_BUNDLE"),
+    ):
+        login(marked, base_url=server.url, timeout=SHORT)
+
+    assert server.seen == []
+
+
+def test_a_certificate_for_another_name_is_a_clear_error(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate, ca = make_certificate(tmp_path, "api.example.invalid")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca))
+
+    with (
+        OddServer(m3ter, certificate=certificate) as server,
+        pytest.raises(ConnectionFailed, match="certificate"),
+    ):
+        login(marked, base_url=server.url, timeout=SHORT)
+
+    assert server.seen == []
+
+
+def test_a_ca_bundle_that_is_not_there_is_named_and_nothing_is_repeated(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing.pem"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(missing))
+    waits: list[float] = []
+
+    with pytest.raises(InvalidArgument, match=re.escape(f"{missing}: mend or unset REQUESTS_CA_BUNDLE")):
+        fetch_token(marked, Transport("https://127.0.0.1:9", timeout=SHORT, sleep=waits.append))
+
+    assert waits == []
+
+
+def test_a_proxy_that_is_down_is_named_as_the_proxy(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RecordingProxy() as gone:
+        pass
+    monkeypatch.setenv("HTTPS_PROXY", gone.url)
+
+    with pytest.raises(ConnectionFailed, match="The proxy on the way"):
+        login(marked, base_url="https://api.example.invalid", timeout=SHORT)
+
+
+def test_an_unknown_proxy_is_named_as_the_proxy(marked: Credentials, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.invalid:3128")
+
+    with pytest.raises(ConnectionFailed, match="The proxy on the way"):
+        login(marked, base_url="https://api.example.invalid", timeout=SHORT)
+
+
+# Debug output
+
+
+def test_http_client_s_debug_output_holds_no_authorization(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+
+    with (
+        OddServer(m3ter) as server,
+        login(marked, base_url=server.url, timeout=SHORT, org_id="o") as session,
+    ):
+        session.get("products")
+        requests.get(f"{server.url}/plain", timeout=5)
+
+    captured = capfd.readouterr()
+    written = captured.out + captured.err
+    assert "GET /plain" in written  # the debug output is on
+    assert not any(text in written for text in (SECRET, BASIC, TOKEN))
+
+
+def test_debug_logs_hold_no_secret(
+    marked: Credentials, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate, ca = make_certificate(tmp_path, "api.example.invalid")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca))
+    with (
+        caplog.at_level(logging.DEBUG),
+        OddServer(m3ter, certificate=certificate) as server,
+        RecordingProxy(server.port) as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with login(marked, base_url="https://api.example.invalid", timeout=SHORT, org_id="o") as session:
+            session.get("products")
+
+    written = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    assert "/oauth/token" in written  # urllib3 did log
+    assert not any(text in written for text in (SECRET, BASIC, TOKEN))
+
+
+# Every exception of requests and urllib3
+
+RETRIED, FAILED, TIMED_OUT, ODD, WRONG = (
+    "ConnectionBroken",
+    "ConnectionFailed",
+    "ConnectionTimeout",
+    "UnexpectedAnswer",
+    "InvalidArgument",
+)
+OF_REQUESTS = {
+    "ChunkedEncodingError": RETRIED,
+    "ConnectTimeout": TIMED_OUT,
+    "ConnectionError": RETRIED,
+    "ContentDecodingError": ODD,
+    "HTTPError": RETRIED,
+    "InvalidHeader": WRONG,
+    "InvalidJSONError": RETRIED,
+    "InvalidProxyURL": FAILED,
+    "InvalidSchema": FAILED,
+    "InvalidURL": WRONG,
+    "JSONDecodeError": RETRIED,
+    "MissingSchema": WRONG,
+    "ProxyError": FAILED,
+    "ReadTimeout": TIMED_OUT,
+    "RequestException": RETRIED,
+    "RetryError": RETRIED,
+    "SSLError": FAILED,
+    "StreamConsumedError": RETRIED,
+    "Timeout": TIMED_OUT,
+    "TooManyRedirects": RETRIED,
+    "UnrewindableBodyError": RETRIED,
+    "URLRequired": RETRIED,
+}
+OF_URLLIB3 = {
+    "BodyNotHttplibCompatible": RETRIED,
+    "ClosedPoolError": RETRIED,
+    "ConnectionError": RETRIED,
+    "ConnectTimeoutError": TIMED_OUT,
+    "DecodeError": ODD,
+    "EmptyPoolError": RETRIED,
+    "FullPoolError": RETRIED,
+    "HTTPError": RETRIED,
+    "HeaderParsingError": RETRIED,
+    "HostChangedError": RETRIED,
+    "IncompleteRead": RETRIED,
+    "InvalidChunkLength": RETRIED,
+    "InvalidHeader": RETRIED,
+    "LocationParseError": WRONG,
+    "LocationValueError": RETRIED,
+    "MaxRetryError": RETRIED,
+    "NameResolutionError": FAILED,
+    "NewConnectionError": FAILED,
+    "PoolError": RETRIED,
+    "ProtocolError": RETRIED,
+    "ProxyError": FAILED,
+    "ProxySchemeUnknown": FAILED,
+    "ProxySchemeUnsupported": FAILED,
+    "ReadTimeoutError": TIMED_OUT,
+    "RequestError": RETRIED,
+    "ResponseError": RETRIED,
+    "ResponseNotChunked": RETRIED,
+    "SSLError": FAILED,
+    "TimeoutError": TIMED_OUT,
+    "TimeoutStateError": RETRIED,
+    "URLSchemeUnknown": WRONG,
+    "UnrewindableBodyError": RETRIED,
+}
+
+
+def exceptions_of(module: object) -> dict[str, type[Exception]]:
+    """Return the exceptions that a module defines, warnings left out."""
+    return {
+        name: kind
+        for name, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, Exception)
+        and not issubclass(kind, Warning)
+        and kind.__module__ == module.__name__  # type: ignore[attr-defined]  # a module has a name
+    }
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [(requests.exceptions, OF_REQUESTS), (urllib3.exceptions, OF_URLLIB3)],
+    ids=["requests", "urllib3"],
+)
+def test_every_exception_of_the_libraries_has_our_name_for_it(
+    module: object, expected: dict[str, str]
+) -> None:
+    named = {
+        name: type(translated(kind.__new__(kind), "a-host", SHORT)).__name__
+        for name, kind in exceptions_of(module).items()
+    }
+
+    assert {name: kind for name, kind in named.items() if name != "CompatJSONDecodeError"} == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ConnectionResetError(), RETRIED),
+        (BrokenPipeError(), RETRIED),
+        (ConnectionRefusedError(), FAILED),
+        (TimeoutError(), TIMED_OUT),
+        (http.client.BadStatusLine("x"), RETRIED),
+        (http.client.RemoteDisconnected(), RETRIED),
+        (UnicodeError(), WRONG),
+    ],
+)
+def test_every_failure_of_the_socket_has_our_name_for_it(error: Exception, expected: str) -> None:
+    assert type(translated(error, "a-host", SHORT)).__name__ == expected
+
+
+def test_a_translated_error_repeats_nothing_of_the_library_s_text() -> None:
+    error = requests.ConnectionError(urllib3.exceptions.ProtocolError("Authorization: marked-8471"))
+
+    assert "marked-8471" not in str(translated(error, "a-host", SHORT))
+
+
+def test_an_exception_that_wraps_itself_is_translated_too() -> None:
+    error = requests.ConnectionError()
+    error.args = (error,)
+
+    assert type(translated(error, "a-host", SHORT)).__name__ == RETRIED
+
+
+def test_a_transport_shows_its_host_alone() -> None:
+    assert repr(Transport("http://127.0.0.1:9")) == "Transport('http://127.0.0.1:9')"
+
+
+def test_a_request_warns_of_nothing(sandbox: Sandbox, credentials: Credentials) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with login(credentials, base_url=sandbox.url) as session:
+            session.get(f"/organizations/{DEMO_ORG_ID}/products")
