@@ -203,6 +203,8 @@ function render({ model, el }) {
     const busy = phase === "busy";
     const hadFocus = panel.contains(document.activeElement);
     panel.dataset.phase = phase;
+    // A focused button that is about to be disabled or hidden would drop the focus out of the form.
+    if (busy && hadFocus && document.activeElement.localName === "button") panel.focus({ preventScroll: true });
     title.textContent = inCard ? "Logged in to m3ter" : "Log in to m3ter";
     host.textContent = model.get("host");
     host.hidden = inCard;
@@ -244,6 +246,8 @@ function render({ model, el }) {
         }
       } else if (before === "busy" && phase === "unreachable" && sentTurn !== null) {
         submit.focus({ preventScroll: true }); // the inputs are as they were typed: Enter tries again
+      } else if (before === "busy" && hadFocus && sentTurn !== null && !demo.hidden) {
+        demo.focus({ preventScroll: true }); // the sandbox was started from here
       } else if (before === "in" && hadFocus) {
         keyId.focus({ preventScroll: true });
       }

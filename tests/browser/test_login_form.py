@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -63,6 +65,7 @@ def test_a_click_logs_in_and_the_card_says_who_where_and_for_how_long(
     expect(form.box).to_contain_text("m3ter_token, m3ter_session")
     expect(form.box.locator("[data-row=left]")).to_have_text("4 h 59 min, renews by itself")
     expect(form.status).to_contain_text("Logged in to m3ter")
+    expect(form.box).to_be_focused()
     expect(form.key_id).to_be_hidden()
     assert (form.key_id.input_value(), form.secret.input_value()) == ("", "")
 
@@ -83,7 +86,8 @@ def test_on_binder_the_form_warns_and_starts_the_sandbox(open_notebook: OpenNote
     expect(form.box).to_contain_text("Real secrets do not belong on a public machine")
     notebook.screenshot("binder")
     form.button("Start the sandbox").click()
-    form.button(DEMO).click()
+    expect(form.button(DEMO)).to_be_focused()
+    form.button(DEMO).press("Enter")
 
     form.expect_phase("in")
 
@@ -168,6 +172,27 @@ def test_a_double_click_on_a_slow_server_sends_one_token_request(
     form.secret.press("Enter")
     form.expect_phase("in")
 
+    assert token_requests(sandbox) == [200]
+
+
+def test_a_kernel_that_does_not_answer_is_named_and_the_login_goes_on_when_it_does(
+    open_notebook: OpenNotebook, sandbox: Sandbox
+) -> None:
+    notebook = open_notebook(LOGIN, "os.getpid()")
+    notebook.run_cell(0)
+    notebook.run_cell(1)
+    notebook.run_cell(2)
+    kernel = int(notebook.output(2).inner_text().rpartition(":")[2])
+    form = notebook.form()
+    form.fill(DEMO_KEY_ID, DEMO_SECRET)
+    os.kill(kernel, signal.SIGSTOP)
+    try:
+        form.secret.press("Enter")
+        expect(form.status).to_contain_text("Waiting for the kernel")
+    finally:
+        os.kill(kernel, signal.SIGCONT)
+
+    form.expect_phase("in")
     assert token_requests(sandbox) == [200]
 
 

@@ -51,7 +51,7 @@ THEMES = ["JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"
 @contextlib.contextmanager
 def opened_gallery(jupyter: JupyterServer, browser: Browser, flavour: Flavour) -> Iterator[NotebookPage]:
     """A notebook that shows the form in every state, the help unfolded."""
-    page = browser.new_page(viewport={"width": 1100, "height": 2400})
+    page = browser.new_page(viewport={"width": 1100, "height": 2900})
     with NotebookPage.open(jupyter, page, f"gallery-{flavour}.ipynb", [GALLERY], flavour) as notebook:
         notebook.run_all()
         expect(page.locator(".m3ter-nb-form")).to_have_count(FORMS)
@@ -94,7 +94,7 @@ def test_axe_finds_nothing_in_any_state(lab_gallery: NotebookPage, theme: str) -
 @pytest.mark.parametrize("width", [320, 640])
 def test_nothing_is_cut_off_on_a_narrow_or_zoomed_page(notebook_gallery: NotebookPage, width: int) -> None:
     """640 CSS px is what a zoom of 200 % leaves of 1280 px."""
-    notebook_gallery.page.set_viewport_size({"width": width, "height": 2400})
+    notebook_gallery.page.set_viewport_size({"width": width, "height": 2900})
     notebook_gallery.page.wait_for_timeout(300)
     cut_off = notebook_gallery.page.evaluate(
         """() => [...document.querySelectorAll('.m3ter-nb-form')].flatMap(form => {
