@@ -25,7 +25,7 @@ from .table import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -53,7 +53,31 @@ class _Printer(Protocol):
     def pretty(self, obj: object) -> None: ...
 
 
-class Record(dict[str, Any]):
+class _Shown:
+    """The views that both kinds of value have; each says which table."""
+
+    def _table(self) -> Table:
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
+
+    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's protocol
+        """Show the table where the value stands alone, and a plain literal inside another container."""
+        if len(printer.stack) > 1:
+            printer.pretty(masked(self))
+        else:
+            printer.text(self._table().text(terminal_width()))
+
+    def __str__(self) -> str:
+        return self._table().text(terminal_width())
+
+    def __repr__(self) -> str:
+        literal = super().__repr__()
+        return repr(masked(self)) if is_suspicious(literal) else literal
+
+
+class Record(_Shown, dict[str, Any]):
     """One entity or one page, as a dict that shows itself.
 
     Attributes:
@@ -92,21 +116,8 @@ class Record(dict[str, Any]):
             notes.append("more rows match: narrow the dates, or raise limit")
         return table_of_rows(self["data"], noun=noun_of(self.path), notes=notes)
 
-    def _repr_html_(self) -> str:
-        return self._table().html()
 
-    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's protocol
-        _show(self, self._table, printer)
-
-    def __str__(self) -> str:
-        return self._table().text(terminal_width())
-
-    def __repr__(self) -> str:
-        literal = super().__repr__()
-        return repr(masked(self)) if is_suspicious(literal) else literal
-
-
-class Records(list[Any]):
+class Records(_Shown, list[Any]):
     """A list of entities that shows itself as a table; its dicts become ``Record``.
 
     Attributes:
@@ -162,19 +173,6 @@ class Records(list[Any]):
             notes.append("more pages: add --all")
         return table_of_rows(self, noun=noun_of(self.path), notes=notes)
 
-    def _repr_html_(self) -> str:
-        return self._table().html()
-
-    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's protocol
-        _show(self, self._table, printer)
-
-    def __str__(self) -> str:
-        return self._table().text(terminal_width())
-
-    def __repr__(self) -> str:
-        literal = super().__repr__()
-        return repr(masked(self)) if is_suspicious(literal) else literal
-
 
 def as_records(decoded: Any, *, path: str = "") -> Any:
     """Give decoded JSON its views: an object becomes a ``Record``, a list ``Records``, anything else stays.
@@ -193,14 +191,6 @@ def as_records(decoded: Any, *, path: str = "") -> Any:
     if record.is_page:
         record["data"] = Records(record["data"], path=path, next_token=record.get("nextToken") or None)
     return record
-
-
-def _show(value: Record | Records, table: Callable[[], Table], printer: _Printer) -> None:
-    """Show a table where the value stands alone, and a plain literal inside another container."""
-    if len(printer.stack) > 1:
-        printer.pretty(masked(value))
-    else:
-        printer.text(table().text(terminal_width()))
 
 
 def _frame(rows: Sequence[Any]) -> pd.DataFrame:

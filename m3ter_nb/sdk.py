@@ -65,7 +65,9 @@ class _SessionAuth(httpx.Auth):
             yield request
 
 
-class _SessionM3ter(M3ter):
+class _OnSession:
+    """What both clients do in place of the SDK's own login."""
+
     _session_auth: _SessionAuth
 
     @property
@@ -79,24 +81,15 @@ class _SessionM3ter(M3ter):
     def _validate_headers(self, headers: Any, custom_headers: Any) -> None:
         """Let a request pass without Authorization: ``custom_auth`` sets it later."""
 
+
+class _SessionM3ter(_OnSession, M3ter):
     def _prepare_options(self, options: Any) -> Any:
         """Leave out the SDK's own login."""
         return options
 
 
-class _SessionAsyncM3ter(AsyncM3ter):
-    _session_auth: _SessionAuth
-
-    @property
-    def custom_auth(self) -> httpx.Auth:
-        return self._session_auth
-
-    @property
-    def auth_headers(self) -> dict[str, str]:
-        return {}
-
-    def _validate_headers(self, headers: Any, custom_headers: Any) -> None:
-        """Let a request pass without Authorization: ``custom_auth`` sets it later."""
+class _SessionAsyncM3ter(_OnSession, AsyncM3ter):
+    pass
 
 
 def sdk_client(session: M3terSession, **options: Any) -> M3ter:
