@@ -1,4 +1,4 @@
-"""JSON bodies: how values become bytes, and how many bytes m3ter takes."""
+"""JSON bodies: how values become bytes, how many bytes m3ter takes, and how bytes become values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from m3ter_nb.errors import InvalidArgument
 
-__all__ = ["LONGEST_BODY", "encode_body"]
+__all__ = ["LONGEST_BODY", "decode_body", "encode_body"]
 
 #: Bytes: m3ter's firewall answers 403 to any longer body (https://docs.m3ter.com/guides/m3ter-apis/waf-rules-for-http-requests).
 LONGEST_BODY = 512_000
@@ -32,6 +32,17 @@ def encode_body(value: Any) -> bytes:
             "Send it in several parts. Nothing was sent.",
         )
     return body
+
+
+def decode_body(content: bytes) -> tuple[Any, bool]:
+    """Decode a JSON body; return the value, and whether it was one.
+
+    Told by a value, and not by an error: the error of a parser holds the whole text, which may hold a token.
+    """
+    try:
+        return json.loads(content), True
+    except (ValueError, RecursionError):
+        return None, False
 
 
 def _as_json(value: object) -> str:

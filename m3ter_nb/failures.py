@@ -74,13 +74,17 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
         (
             rx.InvalidURL,
             rx.MissingSchema,
-            rx.InvalidHeader,
             u3.LocationParseError,
             u3.URLSchemeUnknown,
             UnicodeError,
         ),
         InvalidArgument,
-        "The request to {host} could not be built: its URL or a header is malformed.",
+        "The request to {host} could not be built: its URL is malformed.",
+    ),
+    (
+        (rx.InvalidHeader, u3.InvalidHeader),
+        UnexpectedAnswer,
+        "{host} sent an answer whose headers make no sense; is it a m3ter API? Check the base URL.",
     ),
     (
         (rx.ContentDecodingError, u3.DecodeError),

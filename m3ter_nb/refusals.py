@@ -7,12 +7,11 @@ m3ter documents the statuses (https://m3ter.mintlify.app/guides/m3ter-apis/http-
 from __future__ import annotations
 
 import html
-import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from m3ter_nb.bodies import LONGEST_BODY
+from m3ter_nb.bodies import LONGEST_BODY, decode_body
 from m3ter_nb.errors import (
     ApiError,
     BadRequest,
@@ -57,7 +56,7 @@ def refused(  # noqa: PLR0913 - one answer and all that is known of its call, by
     body = response.request.body
     size = len(body) if body else 0
     response.request.headers["Authorization"] = "Bearer <hidden>"
-    status, reason = response.status_code, reason_of(response)
+    status, reason = response.status_code, reason_of(response, token)
     shown = path.removeprefix(f"/organizations/{org_id}/")
     said = f"{method} {shown} was refused with {status}" + (f": {reason}" if reason else ".")
     kind: type[ApiError]
@@ -96,13 +95,15 @@ def refused(  # noqa: PLR0913 - one answer and all that is known of its call, by
     return error
 
 
-def reason_of(response: requests.Response) -> str:
-    """Return the server's own message as one line: of either JSON shape, or of a web page its title."""
+def reason_of(response: requests.Response, token: Token | None = None) -> str:
+    """Return the server's own message as one line: of either JSON shape, or of a web page its title.
+
+    Args:
+        response: the answer.
+        token: what the call carried; a message that echoes it is shown without.
+    """
     text = response.text if len(response.content) <= 1_000_000 else ""  # noqa: PLR2004 - a message is never that long
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        answer = None
+    answer, _ = decode_body(text.encode())
     if isinstance(answer, dict):
         parts = [answer.get(key) for key in ("message", "error", "error_description")]
         text = ": ".join(part for part in parts if isinstance(part, str) and part)
@@ -111,7 +112,8 @@ def reason_of(response: requests.Response) -> str:
         text = html.unescape(re.sub(r"<[^>]+>", " ", title.group(2))) if title else "(a web page)"
     elif answer is not None:
         text = ""
-    # What a server echoes may hold the token it was sent.
+    if token is not None:
+        text = text.replace(token.reveal(), "<token>")
     line = " ".join(_JWT.sub("<token>", text).split())
     line = "".join(c for c in line if c.isprintable())
     return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_
 import os
 import posixpath
 from dataclasses import replace
@@ -10,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
-from m3ter_nb.bodies import encode_body
+from m3ter_nb.bodies import decode_body, encode_body
 from m3ter_nb.clock import SYSTEM_CLOCK, Clock
 from m3ter_nb.credentials import HOST_VARIABLE, Credentials, Settings, find_settings
 from m3ter_nb.errors import (
@@ -348,13 +347,12 @@ class M3terSession:
         content = response.content
         if not content.strip():
             return None
-        try:
-            decoded = json_.loads(content)
-        except ValueError:
+        decoded, is_json = decode_body(content)
+        if not is_json:
             what = "a web page" if content.lstrip()[:1] == b"<" else "text that is not whole JSON"
             raise UnexpectedAnswer(
                 f"{self.host} answered {method} {urlsplit(url).path} with {what}. Check the path and the base URL.",
-            ) from None
+            )
         self._remember(decoded)
         return decoded
 

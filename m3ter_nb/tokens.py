@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Never, Self
 
 from requests.auth import AuthBase
 
+from m3ter_nb.bodies import decode_body
 from m3ter_nb.clock import SYSTEM_CLOCK, Clock, Moment
 from m3ter_nb.errors import (
     ConnectionFailed,
@@ -27,6 +28,7 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
     UnsafeDestination,
 )
+from m3ter_nb.frames import without_frames
 from m3ter_nb.transport import Transport, origin, retry_after
 
 if TYPE_CHECKING:
@@ -200,6 +202,7 @@ class _BasicAuth(AuthBase):
         return r
 
 
+@without_frames
 def fetch_token(
     credentials: Credentials, transport: Transport | None = None, *, clock: Clock = SYSTEM_CLOCK
 ) -> Token:
@@ -234,14 +237,13 @@ def _token_of(response: requests.Response, host: str, credentials: Credentials, 
     status = response.status_code
     if status != _HTTP_OK:
         raise _refusal(response, host, credentials)
-    try:
-        answer = json.loads(response.content)
-    except ValueError:
+    answer, is_json = decode_body(response.content)
+    if not is_json:
         what = "a web page" if response.content.lstrip()[:1] == b"<" else "text that is not JSON"
         raise UnexpectedAnswer(
             f"{host} answered the token request with {what}; is it a m3ter API? Check the base URL "
             "(a captive portal or a proxy can also stand between).",
-        ) from None
+        )
     access_token = answer.get("access_token") if isinstance(answer, dict) else None
     if not isinstance(access_token, str) or not access_token.strip():
         raise UnexpectedAnswer(
@@ -459,6 +461,7 @@ class TokenAuth(AuthBase):
         return "TokenAuth(token hidden)"
 
 
+@without_frames
 def ready_token(text: str, *, source: str, clock: Clock = SYSTEM_CLOCK) -> Token:
     """Take a token that somebody else fetched (``M3TER_API_TOKEN``).
 

@@ -255,7 +255,7 @@ class Transport:
         except KeyboardInterrupt:
             interrupted = True
         except M3terError as error:
-            return None, error
+            return None, error.with_traceback(None)
         except (rx.RequestException, u3.HTTPError, OSError, UnicodeError) as error:
             return None, translated(error, self.host, self.timeout)
         else:
@@ -375,7 +375,7 @@ def _retry_after(retry: Retry, response: requests.Response) -> float | None:
     """Return the seconds that ``Retry-After`` asks for (RFC 9110 section 10.2.3), or None."""
     try:
         return retry.get_retry_after(response)  # type: ignore[arg-type]  # it reads .headers only
-    except u3.InvalidHeader:
+    except (u3.InvalidHeader, ValueError, OverflowError):  # no number and no date, or a date of no calendar
         return None
 
 
