@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from jupyter_page import Flavour
-    from playwright.sync_api import Browser
+    from playwright.sync_api import BrowserContext
 
 _numbers = itertools.count(1)
 
@@ -37,8 +37,11 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A real Chromium; per module, because Playwright keeps an event loop running that other tests would meet."""
+def browser() -> Iterator[BrowserContext]:
+    """A real Chromium; per module, because Playwright keeps an event loop running that other tests would meet.
+
+    One context for all pages, so that JupyterLab's code is fetched and compiled once.
+    """
     path = chromium.find()
     if path is None:
         reason = "no Chromium: run `python tests/browser/chromium.py --install`"
@@ -47,7 +50,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(reason)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
-        yield running
+        yield running.new_context()
         running.close()
 
 
@@ -69,13 +72,14 @@ def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def open_notebook(
-    jupyter: JupyterServer, browser: Browser, sandbox: Sandbox
+    jupyter: JupyterServer, browser: BrowserContext, sandbox: Sandbox
 ) -> Iterator[Callable[..., NotebookPage]]:
     """Open a notebook of the given cells; its kernel knows the sandbox's address and no credentials."""
     opened: list[Any] = []
 
     def open_one(*cells: str, flavour: Flavour = "lab", width: int = 1100, height: int = 900) -> NotebookPage:
-        page = browser.new_page(viewport={"width": width, "height": height})
+        page = browser.new_page()
+        page.set_viewport_size({"width": width, "height": height})
         setup = f"import os; os.environ['M3TER_BASE_URL'] = {sandbox.url!r}\n%load_ext m3ter_nb"
         manager = NotebookPage.open(jupyter, page, f"nb{next(_numbers)}.ipynb", [setup, *cells], flavour)
         opened.append(manager)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jupyter_page import Flavour, JupyterServer
-    from playwright.sync_api import Browser
+    from playwright.sync_api import BrowserContext
 
 pytestmark = pytest.mark.browser
 
@@ -49,9 +49,12 @@ THEMES = ["JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"
 
 
 @contextlib.contextmanager
-def opened_gallery(jupyter: JupyterServer, browser: Browser, flavour: Flavour) -> Iterator[NotebookPage]:
+def opened_gallery(
+    jupyter: JupyterServer, browser: BrowserContext, flavour: Flavour
+) -> Iterator[NotebookPage]:
     """A notebook that shows the form in every state, the help unfolded."""
-    page = browser.new_page(viewport={"width": 1100, "height": 2900})
+    page = browser.new_page()
+    page.set_viewport_size({"width": 1100, "height": 2900})
     with NotebookPage.open(jupyter, page, f"gallery-{flavour}.ipynb", [GALLERY], flavour) as notebook:
         notebook.run_all()
         expect(page.locator(".m3ter-nb-form")).to_have_count(FORMS)
@@ -62,14 +65,14 @@ def opened_gallery(jupyter: JupyterServer, browser: Browser, flavour: Flavour) -
 
 
 @pytest.fixture(scope="module")
-def lab_gallery(jupyter: JupyterServer, browser: Browser) -> Iterator[NotebookPage]:
+def lab_gallery(jupyter: JupyterServer, browser: BrowserContext) -> Iterator[NotebookPage]:
     """Every state of the form, in JupyterLab."""
     with opened_gallery(jupyter, browser, "lab") as notebook:
         yield notebook
 
 
 @pytest.fixture(scope="module")
-def notebook_gallery(jupyter: JupyterServer, browser: Browser) -> Iterator[NotebookPage]:
+def notebook_gallery(jupyter: JupyterServer, browser: BrowserContext) -> Iterator[NotebookPage]:
     """Every state of the form, in Notebook 7, which still has room for a notebook at 320 px."""
     with opened_gallery(jupyter, browser, "notebook") as notebook:
         yield notebook
