@@ -355,6 +355,17 @@ def test_showing_the_form_publishes_the_sentence_and_then_the_widget(
     assert "application/vnd.jupyter.widget-view+json" in widget
 
 
+def test_showing_a_closed_form_publishes_the_sentence_alone(
+    make_form: Callable[..., LoginForm], shell: InteractiveShell
+) -> None:
+    shell.user_ns["form"] = make_form()
+    shell.user_ns["form"].close()
+    with capture_output() as captured:
+        shell.run_cell("form").raise_error()
+
+    assert [output.data["text/plain"] for output in captured.outputs] == [SENTENCE]
+
+
 def test_its_repr_is_one_fixed_sentence_in_every_phase(make_form: Callable[..., LoginForm]) -> None:
     form = make_form()
     submit(form)

@@ -149,7 +149,8 @@ class LoginForm(anywidget.AnyWidget):
         """Publish the sentence for readers without the widget, then the widget itself."""
         publish: Callable[..., None] = publish_display_data
         publish({"text/plain": _SENTENCE, "text/html": _SENTENCE_HTML})
-        if (bundle := super()._repr_mimebundle_()) is not None:
+        # A closed form has no model to show.
+        if self.comm is not None and (bundle := super()._repr_mimebundle_()) is not None:
             data, metadata = bundle
             publish({**data, "text/plain": ""}, metadata)
 
