@@ -8,27 +8,38 @@ one token request for any number of calls, renewed near its end, and no secret i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import os
+import ssl
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
 
-from m3ter_nb.errors import MissingExtra, UnsafeDestination
+from m3ter_nb.errors import M3terError, MissingExtra, UnsafeDestination
 from m3ter_nb.transport import DEFAULT_BASE_URL, origin
 
 try:
     import httpx
-    from m3ter import AsyncM3ter, M3ter
+    from m3ter import APIConnectionError, AsyncM3ter, DefaultAsyncHttpxClient, DefaultHttpxClient, M3ter
 except ImportError:
     raise MissingExtra("The official SDK is not installed; run: %pip install 'm3ter-nb[sdk]'") from None
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
     from m3ter_nb.session import M3terSession
+    from m3ter_nb.tokens import Token
 
 __all__ = ["async_sdk_client", "sdk_client"]
 
 _REFUSED = (401, 403)
 # The SDK's constructor insists on both; nothing reads them, for its login is replaced.
 _UNUSED = "kept by m3ter_nb"
+
+
+class _Connections(DefaultHttpxClient):
+    # As the SDK's own: nobody closes a client in a notebook.
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()
 
 
 class _SessionAuth(httpx.Auth):
@@ -38,41 +49,53 @@ class _SessionAuth(httpx.Auth):
     requires_request_body = True
 
     def __init__(self, session: M3terSession) -> None:
-        self._session = session
+        self.session = session
 
-    def _signed(self, request: httpx.Request, token: str) -> None:
-        if origin(str(request.url)) not in self._session.origins:
+    def check(self, request: httpx.Request) -> None:
+        """Let a request pass that goes to the session's own API.
+
+        Raises:
+            UnsafeDestination: it goes elsewhere.
+        """
+        if origin(str(request.url)) not in self.session.origins:
             raise UnsafeDestination(
-                f"The m3ter token goes to {self._session.host} only, not to {request.url.host}."
+                f"The m3ter token goes to {self.session.host} only, not to {request.url.host}."
             )
-        request.headers["Authorization"] = "Bearer " + token
+
+    async def fresh_token(self) -> Token:
+        """Return a fresh token. A renewal is blocking I/O: in a thread, the event loop (and the widgets) go on."""
+        source = self.session.source
+        return await asyncio.to_thread(source.token) if source.near_end() else source.token()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        token = self._session.token
-        self._signed(request, token)
+        token = self.session.token
+        self._sign(request, token)
         response = yield request
-        if response.status_code in _REFUSED and self._session.ended(token):
-            self._signed(request, self._session.source.renew(token))
+        if response.status_code in _REFUSED and self.session.ended(token):
+            self._sign(request, self.session.source.renew(token))
             yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        # A renewal is blocking I/O: in a thread, the event loop (and the notebook's widgets) go on.
-        token = await asyncio.to_thread(lambda: self._session.token)
-        self._signed(request, token)
+        token = await self.fresh_token()
+        self._sign(request, token)
         response = yield request
-        if response.status_code in _REFUSED and self._session.ended(token):
-            self._signed(request, await asyncio.to_thread(self._session.source.renew, token))
+        if response.status_code in _REFUSED and self.session.ended(token):
+            self._sign(request, await asyncio.to_thread(self.session.source.renew, token))
             yield request
+
+    def _sign(self, request: httpx.Request, token: Token) -> None:
+        self.check(request)
+        request.headers["Authorization"] = "Bearer " + token
 
 
 class _OnSession:
     """What both clients do in place of the SDK's own login."""
 
-    _session_auth: _SessionAuth
+    session_auth: _SessionAuth
 
     @property
     def custom_auth(self) -> httpx.Auth:
-        return self._session_auth
+        return self.session_auth
 
     @property
     def auth_headers(self) -> dict[str, str]:
@@ -83,13 +106,53 @@ class _OnSession:
 
 
 class _SessionM3ter(_OnSession, M3ter):
+    def request(self, cast_to: Any, options: Any, **more: Any) -> Any:
+        failure: BaseException
+        try:
+            return super().request(cast_to, options, **more)
+        except (APIConnectionError, KeyboardInterrupt) as error:
+            failure = error
+        raise _bare(failure)
+
     def _prepare_options(self, options: Any) -> Any:
-        """Leave out the SDK's own login."""
-        return options
+        """Instead of the SDK's own login: have a fresh token, or raise here, where the SDK retries nothing."""
+        self.session_auth.session.source.token()
+        return _staying(options)
+
+    def _prepare_request(self, request: httpx.Request) -> None:
+        self.session_auth.check(request)
+
+    def copy(self, **options: Any) -> Self:
+        client = super().copy(**options)
+        client.session_auth = self.session_auth
+        return client
+
+    with_options = copy
 
 
 class _SessionAsyncM3ter(_OnSession, AsyncM3ter):
-    pass
+    async def request(self, cast_to: Any, options: Any, **more: Any) -> Any:
+        failure: BaseException
+        try:
+            return await super().request(cast_to, options, **more)
+        except (APIConnectionError, KeyboardInterrupt, asyncio.CancelledError) as error:
+            failure = error
+        raise _bare(failure)
+
+    async def _prepare_options(self, options: Any) -> Any:
+        """Have a fresh token, or raise here, where the SDK retries nothing."""
+        await self.session_auth.fresh_token()
+        return _staying(options)
+
+    async def _prepare_request(self, request: httpx.Request) -> None:
+        self.session_auth.check(request)
+
+    def copy(self, **options: Any) -> Self:
+        client = super().copy(**options)
+        client.session_auth = self.session_auth
+        return client
+
+    with_options = copy
 
 
 def sdk_client(session: M3terSession, **options: Any) -> M3ter:
@@ -99,7 +162,7 @@ def sdk_client(session: M3terSession, **options: Any) -> M3ter:
         session: gives token, organization and host.
         options: further arguments of ``m3ter.M3ter``.
     """
-    client = _SessionM3ter(**_arguments(session), **options)
+    client = _SessionM3ter(**_arguments(session, _Connections, options))
     _adopt(client, session)
     return client
 
@@ -111,12 +174,12 @@ def async_sdk_client(session: M3terSession, **options: Any) -> AsyncM3ter:
         session: gives token, organization and host.
         options: further arguments of ``m3ter.AsyncM3ter``.
     """
-    client = _SessionAsyncM3ter(**_arguments(session), **options)
+    client = _SessionAsyncM3ter(**_arguments(session, DefaultAsyncHttpxClient, options))
     _adopt(client, session)
     return client
 
 
-def _arguments(session: M3terSession) -> dict[str, Any]:
+def _arguments(session: M3terSession, client: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
     return {
         "api_key": _UNUSED,
         "api_secret": _UNUSED,
@@ -124,11 +187,41 @@ def _arguments(session: M3terSession) -> dict[str, Any]:
         "org_id": session.org_id,
         # Named, so that M3TER_BASE_URL does not send the client of one login to the host of another.
         "base_url": session.base_url,
+        "http_client": client(**_wire(session)),
+        **options,
     }
 
 
+def _wire(session: M3terSession) -> dict[str, Any]:
+    """Return what makes ``httpx`` treat proxies and CA bundles as the session does; it does not know requests' names."""
+    bundle = session.ca_bundle
+    if session.is_loopback or bundle is None:
+        return {"trust_env": not session.is_loopback}
+    folder = os.path.isdir(bundle)  # noqa: PTH112 - a path as text, as requests has it
+    context = ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
+    return {"verify": context}
+
+
+def _staying(options: Any) -> Any:
+    """Return the options of a call that follows no redirect: a body is not for another host either."""
+    options.follow_redirects = False
+    return options
+
+
+def _bare(error: BaseException) -> BaseException:
+    """Return our own error where it was the cause; without frames of ``httpx`` and below, which hold the token."""
+    if isinstance(error.__cause__, M3terError):
+        error = error.__cause__
+        error.__context__ = None
+    chain: BaseException | None = error
+    while chain is not None:
+        chain.__traceback__ = None
+        chain = chain.__cause__ or chain.__context__
+    return error
+
+
 def _adopt(client: _SessionM3ter | _SessionAsyncM3ter, session: M3terSession) -> None:
-    client._session_auth = _SessionAuth(session)  # noqa: SLF001 - our own subclass
+    client.session_auth = _SessionAuth(session)
     if session.base_url == DEFAULT_BASE_URL:
         # With a base URL that somebody gave, the SDK would post measurements to it, and not to the ingest host.
         client._base_url_overridden = False  # noqa: SLF001 - no public way

@@ -147,6 +147,11 @@ class M3terSession:
         return self._transport.origins
 
     @property
+    def ca_bundle(self) -> str | None:
+        """The CA file or folder that the environment names for this host, or None."""
+        return self._transport.ca_bundle
+
+    @property
     def org_id(self) -> str:
         """The organization's id.
 

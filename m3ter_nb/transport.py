@@ -119,6 +119,7 @@ class Transport:
         ingest_url: of the Ingest API: ``https://ingest.m3ter.com`` for production, else the base URL itself, as in
             the official SDKs.
         origins: the origins that a token may go to.
+        ca_bundle: the CA file or folder that the environment names, or None.
 
     Raises:
         InvalidArgument: the base URL is malformed, or the CA bundle that the environment names is not there.
@@ -145,7 +146,7 @@ class Transport:
             origin(url): {} if is_loopback(urlsplit(url).hostname or "") else dict(get_environ_proxies(url))
             for url in (self.base_url, self.ingest_url)
         }
-        self._verify = _ca_bundle() if self.base_url.startswith("https:") else True
+        self.ca_bundle = _ca_bundle() if self.base_url.startswith("https:") else None
         self._headers = {
             "User-Agent": f"m3ter_nb/{version('m3ter-nb')} {requests.utils.default_user_agent()}",
             "Accept": "application/json",
@@ -248,7 +249,7 @@ class Transport:
                 prepared,
                 stream=True,
                 timeout=(self.timeout.connect, self.timeout.read),
-                verify=self._verify,
+                verify=self.ca_bundle or True,
                 proxies=self._proxies.get(origin(prepared.url or ""), {}),
             )
             _read(response, max_bytes, self.host)
@@ -318,15 +319,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _ca_bundle() -> bool | str:
-    """Return the CA file or folder that the environment names, as requests reads it, or True for the usual ones."""
+def _ca_bundle() -> str | None:
+    """Return the CA file or folder that the environment names, as requests reads it, or None."""
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         path = os.environ.get(variable)
         if path:
             if not os.path.exists(path):  # noqa: PTH110 - requests asks in these words
                 raise InvalidArgument(f"There is no CA bundle {path}: mend or unset {variable}.")
             return path
-    return True
+    return None
 
 
 def _ingest_url(base_url: str) -> str:
