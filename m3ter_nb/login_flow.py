@@ -289,7 +289,9 @@ class LoginFlow:
     def _refresh_cards(self, login: Login) -> None:
         """Show a login in every form of its name."""
         for form in self._forms:
-            if form.options.name == login.name and form.widget.phase != "busy":
+            # Not over a form that is at work, nor over one in which a person types other credentials.
+            free = form.widget.phase == "in" or (form.widget.phase != "busy" and not form.widget.card)
+            if form.options.name == login.name and free:
                 form.widget.show_card(form.card(login))
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SandboxStatus", "Status", "login_status"]
 
+# The size of tables in JupyterLab, for the whole.
+_SMALL = "font-size:var(--jp-ui-font-size1, 13px)"
 _STYLE = "text-align:left;padding:2px 12px 2px 0;vertical-align:top"
 
 
@@ -44,7 +46,7 @@ class Status:
         )
         table = f'<table style="margin:4px 0 0">{rows}</table>' if rows else ""
         notes = "".join(f'<div style="margin-top:4px">{escape(note)}</div>' for note in self.notes)
-        return f"<div><strong>{escape(self.title)}</strong>{table}{notes}</div>"
+        return f'<div style="{_SMALL}"><strong>{escape(self.title)}</strong>{table}{notes}</div>'
 
 
 @dataclass(frozen=True, repr=False)

@@ -87,22 +87,23 @@ class Table:
     def html(self) -> str:
         """Return the table as HTML, everything escaped, without script or style sheet.
 
-        It inherits the notebook's table styling; only the alignment is set, since JupyterLab aligns every cell to the
-        right. The two classes keep MathJax from typesetting data that holds dollar signs.
+        It inherits the notebook's table styling but for two things: JupyterLab aligns every cell to the right, and
+        breaks ids and times at their hyphens, so that a row becomes a tower. The two classes keep MathJax from typesetting data that holds dollar signs.
         """
         shown = min(len(self.columns), MAX_COLUMNS)
         starts = [
-            "<td>" if index in self.numeric else '<td style="text-align: left">' for index in range(shown)
+            f"<td{_NUMBER if index in self.numeric else _TEXT if self.row_headings else _TEXT_LINE}>"
+            for index in range(shown)
         ]
         if self.row_headings:
-            starts[0] = '<th scope="row" style="text-align: left">'
+            starts[0] = f'<th scope="row"{_TEXT_LINE}>'
         ends = ["</th>" if start.startswith("<th") else "</td>" for start in starts]
         parts = ['<div class="tex2jax_ignore mathjax_ignore">']
         if self.rows:
             parts.append('<table class="dataframe">')
             if not self.row_headings:
                 heading = "".join(
-                    f'<th scope="col"{"" if index in self.numeric else _LEFT}>{escape(column)}</th>'
+                    f'<th scope="col"{_NUMBER if index in self.numeric else _TEXT_LINE}>{escape(column)}</th>'
                     for index, column in enumerate(self.columns[:shown])
                 )
                 parts.append(f"<thead><tr>{heading}</tr></thead>")
@@ -171,7 +172,9 @@ class Table:
         return "  ".join(parts).rstrip()
 
 
-_LEFT: Final = ' style="text-align: left"'
+_NUMBER: Final = ' style="white-space: nowrap"'
+_TEXT: Final = ' style="text-align: left"'
+_TEXT_LINE: Final = ' style="text-align: left; white-space: nowrap"'
 
 
 def table_of_rows(rows: Sequence[Any], *, noun: str = "", notes: Iterable[str] = ()) -> Table:
