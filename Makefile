@@ -8,7 +8,7 @@ NOTEBOOK ?= notebooks/01_log_in.ipynb
 # JupyterLab refuses to run as root (in a container, say) unless told to; it listens on loopback in any case.
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab demo test check notebooks bench browser help clean
+.PHONY: lab demo test check notebooks bench browser badge help clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -33,8 +33,11 @@ notebooks: $(VENV)/.test
 browser: $(VENV)/.test
 	$(BIN)/python tests/browser/chromium.py --install
 
-bench: $(VENV)/.test  ## measure ours beside the alternatives
+bench: $(VENV)/.bench  ## measure ours beside the alternatives
 	$(BIN)/python benchmarks/run.py
+
+badge: $(VENV)/.lab  ## put the Binder badge into the README (see [tool.m3ter_nb] in pyproject.toml)
+	$(BIN)/python docs/badge.py
 
 clean:  ## remove what the other commands made
 	rm -rf $(VENV) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -52,4 +55,9 @@ $(VENV)/.lab: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@ $(VENV)/.lab
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	@touch $@ $(VENV)/.lab
