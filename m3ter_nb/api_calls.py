@@ -46,7 +46,7 @@ class WriteGuard:
         session = login.session
         if session.base_url == self._sandbox_url():
             return
-        if call.yes or call.method == "GET" or reads_only(call.path) or session.org_id in self._confirmed:
+        if call.yes or reads_only(call.method, call.path) or session.org_id in self._confirmed:
             return
         kind = login.organization_type
         if kind == "SANDBOX" or (not kind and session.is_loopback):

@@ -482,15 +482,15 @@ def _query_value(value: Any) -> Any:
     return value
 
 
-def reads_only(path: str) -> bool:
-    """Tell whether a POST to this path asks and changes nothing (usage queries, searches)."""
-    return any(mark in path for mark in _READING_POSTS)
+def reads_only(method: str, path: str) -> bool:
+    """Tell whether a call asks and changes nothing: a GET, or a POST that is a usage query or a search."""
+    return method == "GET" or (method == "POST" and any(mark in path for mark in _READING_POSTS))
 
 
 def _safe_to_repeat(url: str, json: Any) -> bool:
     """Whether a POST may be sent twice: it only reads, or m3ter drops the second of its measurements by their uid."""
     path = urlsplit(url).path
-    if reads_only(path):
+    if reads_only("POST", path):
         return True
     if not path.endswith("/measurements") or not isinstance(json, dict):
         return False

@@ -309,9 +309,12 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name means this machine: ``localhost``, ``*.localhost`` (RFC 6761), 127.0.0.0/8, ``::1``."""
+    """Tell whether a host name means this machine: ``localhost``, 127.0.0.0/8, ``::1``.
+
+    Not ``*.localhost``, although RFC 6761 section 6.3 says so: some resolvers ask the network for it.
+    """
     host = host.lower().rstrip(".")
-    if host == "localhost" or host.endswith(".localhost"):
+    if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -352,6 +352,8 @@ def test_a_write_to_production_needs_a_confirmation_that_nobody_here_can_give(
         with pytest.raises(ConfirmationNeeded, match="--yes"):
             run(shell, f"%m3ter POST products {body}")
         assert run(shell, "%m3ter GET products --all") == []
+        with pytest.raises(ConfirmationNeeded):
+            run(shell, "%m3ter DELETE dataexplorer/bills")
         run(shell, f"%m3ter POST products --yes {body}")
         assert len(run(shell, "%m3ter GET products --all")) == 1
 

@@ -81,7 +81,6 @@ def m3ter(seen: Seen) -> list[bytes]:
         ("  https://api.m3ter.com\n", "https://api.m3ter.com"),
         ("https://proxy.example.com/m3ter/", "https://proxy.example.com/m3ter"),
         ("http://localhost:8080", "http://localhost:8080"),
-        ("http://m3ter.localhost", "http://m3ter.localhost"),
         ("http://127.0.0.2", "http://127.0.0.2"),
         ("http://[::1]:80", "http://[::1]:80"),
     ],
@@ -146,7 +145,7 @@ def test_a_forgotten_scheme_is_suggested() -> None:
     [
         ("localhost", True),
         ("LOCALHOST.", True),
-        ("a.localhost", True),
+        ("a.localhost", False),
         ("127.255.0.1", True),
         ("::1", True),
         ("0.0.0.0", False),
