@@ -17,7 +17,8 @@ lab: $(VENV)/.lab  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab $(ROOT_FLAG) $(NOTEBOOK)
 
 demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what it did
-	$(BIN)/python -m nbconvert --to markdown --execute --stdout --log-level=ERROR $(NOTEBOOK)
+	@$(BIN)/python -m nbconvert --to markdown --execute --stdout --log-level=ERROR \
+		--NbConvertBase.display_data_priority=text/plain $(NOTEBOOK)
 
 test: $(VENV)/.test browser check notebooks  ## run every test, the notebooks and the linters
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html:build/coverage
