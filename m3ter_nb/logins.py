@@ -5,13 +5,13 @@ Plain Python over a dict; the magics give it the notebook's namespace.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Never
 
 from m3ter_nb.errors import InvalidArgument, M3terError, NotLoggedIn
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Generator, Iterator, MutableMapping
 
     from m3ter_nb.session import M3terSession
@@ -205,8 +205,10 @@ class Logins:
 
     def wait(self, name: str) -> Generator[Any, None, M3terSession]:
         """Wait, in an ``await``, until there is a login of that name."""
+        from asyncio import get_running_loop  # noqa: PLC0415 - 20 ms in a shell that has no event loop
+
         while (login := self._logins.get(name)) is None:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[None] = get_running_loop().create_future()
             self._heirs.append(future)
             yield from future
         return login.session
