@@ -1,0 +1,93 @@
+"""Rows about logins and calls in a warm process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from processes import counts, forget_counts
+from results import Goal, Line, Samples
+
+if TYPE_CHECKING:
+    from processes import Bench
+
+__all__ = ["requests_made", "single_calls", "warm_login", "whole_list"]
+
+
+def warm_login(bench: Bench) -> list[Line]:
+    """Measure a login where everything is imported."""
+    seconds = _seconds(bench, "log_in", 40)
+    return [
+        Line(what, "the documented `requests.post`", seconds[ours], seconds["documented"], Goal("ratio", 1.2))
+        for what, ours in (
+            ("a login in a warm process: `m3ter_nb.login()`", "function"),
+            ("a login in a warm process: `%m3ter_login`", "magic"),
+        )
+    ]
+
+
+def requests_made(bench: Bench) -> list[Line]:
+    """Count the requests and connections of many calls."""
+    calls = 100 if bench.quick else 1_000
+    told = {}
+    for way in ("ours", "our-sdk", "sdk"):
+        forget_counts(bench.url)
+        bench.run("many_calls.py", way, str(calls))
+        told[way] = counts(bench.url)
+    one = Goal("count", 1)
+    sdk = "the official SDK"
+    return [
+        Line(f"token requests in {calls:,} calls", sdk, _count(told, "ours"), _count(told, "sdk"), one),
+        Line(
+            f"token requests in {calls:,} calls of `m3ter_session.sdk()`",
+            sdk,
+            _count(told, "our-sdk"),
+            _count(told, "sdk"),
+            one,
+        ),
+        Line(
+            f"connections in {calls:,} calls",
+            sdk,
+            _count(told, "ours", "connection"),
+            _count(told, "sdk", "connection"),
+            one,
+        ),
+    ]
+
+
+def single_calls(bench: Bench) -> list[Line]:
+    """Measure one GET."""
+    seconds = _seconds(bench, "get", 40)
+    what = "`m3ter_session.get` of one product"
+    return [
+        Line(what, "a raw `requests.Session`", seconds["ours"], seconds["requests"], Goal("ratio", 1.0)),
+        Line(what, "the official SDK", seconds["ours"], seconds["sdk"], Goal("ratio", 0.4)),
+        Line(what, "`http.client` and `json`: the floor", seconds["ours"], seconds["http.client"]),
+        Line("a GET through `m3ter_session.sdk()`", "the official SDK", seconds["our sdk"], seconds["sdk"]),
+    ]
+
+
+def whole_list(bench: Bench) -> list[Line]:
+    """Measure reading 10,000 products."""
+    seconds = _seconds(bench, "whole_list", 10)
+    what = "`%m3ter GET products --all`, 10,000 products"
+    return [
+        Line(
+            what,
+            "the official SDK's auto-pager, 200 a page",
+            seconds["ours"],
+            seconds["sdk"],
+            Goal("ratio", 0.15),
+        ),
+        Line(
+            what, "the same pages by raw `requests`", seconds["ours"], seconds["requests"], Goal("ratio", 1.1)
+        ),
+    ]
+
+
+def _seconds(bench: Bench, name: str, rounds: int) -> dict[str, Samples]:
+    told = bench.run("calls.py", name, str(bench.rounds(rounds)))
+    return {way: Samples("s", tuple(values)) for way, values in told.items()}
+
+
+def _count(told: dict[str, dict[str, int]], way: str, kind: str = "token") -> Samples:
+    return Samples("1", (told[way].get(kind, 0),))
