@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
 from m3ter_nb.errors import CredentialsConflict, CredentialsError, CredentialsMissing, InvalidArgument
+from m3ter_nb.frames import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +96,7 @@ class Credentials:
             )
 
     @classmethod
+    @without_frames
     def pasted(cls, key_id: str, secret: str, *, source: str) -> Credentials:
         """Take what a person pasted: white space and quotes around a value are removed, and noted.
 
@@ -133,6 +135,10 @@ class Credentials:
         raise InvalidArgument("Credentials are not pickled: the secret would be written in clear.")
 
 
+# The generated one has the secret in a local.
+Credentials.__init__ = without_frames(Credentials.__init__)  # type: ignore[method-assign]  # wrapped, not replaced
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment or ``.env`` says, all of it from one place.
@@ -164,6 +170,7 @@ def looks_like_token(text: str) -> bool:
     return text.startswith("eyJ") and text.count(".") == 2  # noqa: PLR2004 - a JWT has three parts
 
 
+@without_frames
 def read_dotenv(path: str | os.PathLike[str]) -> dict[str, str]:
     """Read the ``M3TER_*`` variables of a ``.env`` file, values as written; ``os.environ`` is left alone.
 
@@ -189,6 +196,7 @@ def read_dotenv(path: str | os.PathLike[str]) -> dict[str, str]:
     return {name: value for name, value in values.items() if name in VARIABLES and value}
 
 
+@without_frames
 def find_settings(
     environ: Mapping[str, str] | None = None,
     *,
@@ -238,6 +246,7 @@ def find_settings(
     return _known(env_values, file_values, path)
 
 
+@without_frames
 def find_host(environ: Mapping[str, str] | None = None) -> Settings:
     """Find host and organization alone, for credentials that a person types; half a key pair is no error here.
 

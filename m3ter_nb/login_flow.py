@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from m3ter_nb.credentials import Credentials, Settings, find_host, find_settings
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, M3terError, NotLoggedIn
+from m3ter_nb.frames import without_frames
 from m3ter_nb.session import open_session
 from m3ter_nb.tokens import DEFAULT_MARGIN, time_left
 from m3ter_nb.transport import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Timeout
@@ -384,6 +385,7 @@ def _because_of(known: Settings, options: LoginOptions, *, of_form: bool = False
     return f" Note that {said}." if of_form else f" ({said})"
 
 
+@without_frames
 def _asked(*, hidden_key_id: bool) -> Credentials:
     """Ask for key id and secret; the secret is never shown, the key id only where showing it keeps it nowhere.
 

@@ -6,7 +6,7 @@ import os
 import posixpath
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, urlsplit
 
 from m3ter_nb.bodies import decode_body, encode_body
@@ -19,6 +19,7 @@ from m3ter_nb.errors import (
     OrganizationMismatch,
     UnexpectedAnswer,
 )
+from m3ter_nb.frames import without_frames
 from m3ter_nb.refusals import refused
 from m3ter_nb.tokens import (
     DEFAULT_MARGIN,
@@ -102,6 +103,7 @@ class M3terSession:
         self._source = source
         self._transport = transport
         token = source.current
+        self._org_id = org_id  # for the repr, where the next line raises
         self._org_id = _agreed_org_id(token.org_id if token is not None else None, org_id)
         self.credentials_source = credentials_source
         self._auth = TokenAuth(source, transport.origins)
@@ -167,6 +169,11 @@ class M3terSession:
 
     def __repr__(self) -> str:
         return f"M3terSession({self.base_url!r}, org_id={self._org_id!r})"
+
+    def __reduce_ex__(self, protocol: object) -> Never:
+        raise InvalidArgument(
+            "A m3ter session is not pickled or copied: it holds the token, and what renews it. Log in where it is needed."
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -439,7 +446,7 @@ def open_session(  # noqa: PLR0913 - everything that can be chosen, by keyword
     )
     fetch: Callable[[], Token] | None = None
     if settings.credentials is None:
-        token = ready_token(settings.token or "", source=settings.source, clock=clock)
+        token = _given_token(settings, clock)
     else:
         for note in settings.credentials.notes:
             transport.notify(note)
@@ -449,6 +456,11 @@ def open_session(  # noqa: PLR0913 - everything that can be chosen, by keyword
         token, fetch if refresh else None, margin=margin, clock=clock, notify=transport.notify
     )
     return M3terSession(source, transport, org_id=settings.org_id, credentials_source=settings.source)
+
+
+@without_frames
+def _given_token(settings: Settings, clock: Clock) -> Token:
+    return ready_token(settings.token or "", source=settings.source, clock=clock)
 
 
 def largest_page(path: str) -> int:

@@ -454,7 +454,9 @@ class TokenAuth(AuthBase):
             raise UnsafeDestination(
                 f"The m3ter token goes to {hosts} only, not to {origin(r.url or '')[1] or 'this URL'}."
             )
-        r.headers["Authorization"] = "Bearer " + self._source.token()
+        # Asked for on a line of its own: a verbose traceback evaluates r.headers, which may hold the last token.
+        token = self._source.token()
+        r.headers["Authorization"] = "Bearer " + token
         return r
 
     def __repr__(self) -> str:
