@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from pathlib import Path
@@ -76,12 +77,14 @@ def sandbox_environ(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbo
 def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     """Return an IPython shell without history file, with the extension loaded; unloaded afterwards."""
     from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - not for every test
+    from traitlets.config import Config  # noqa: PLC0415 - not for every test
 
     monkeypatch.setitem(os.environ, "IPYTHONDIR", str(Path.home() / ".ipython"))
     InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(history_length=0)
-    made.history_manager.enabled = False
+    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     made.extension_manager.load_extension("m3ter_nb")
     yield made
     made.extension_manager.unload_extension("m3ter_nb")
     InteractiveShell.clear_instance()
+    # At exit IPython resets every shell it has made, with a whole garbage collection for each.
+    atexit.unregister(made.atexit_operations)
