@@ -208,14 +208,15 @@ def test_a_planted_secret_is_found(watch: Watch, monkeypatch: pytest.MonkeyPatch
     assert watch.leaks() == ["the secret"]
 
 
-def test_a_planted_basic_form_and_token_are_found(watch: Watch) -> None:
+def test_a_planted_basic_form_and_token_are_found(watch: Watch, sandbox: Sandbox) -> None:
     watch.run("%m3ter_login")
     basic = base64.b64encode(f"{watch.marks.key_id}:{watch.marks.secret}".encode()).decode()
     watch.shell.user_ns["leak"] = f"Basic {basic}"
 
     watch.run("print(leak, f'Bearer {m3ter_token}')")
 
-    assert watch.leaks() == ["the Basic form", "token 0's claims", "token 0's signature"]
+    number = len(sandbox.keys._live) - 1
+    assert watch.leaks() == ["the Basic form", f"token {number}'s claims", f"token {number}'s signature"]
 
 
 # Successes, in a shell
