@@ -12,6 +12,8 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import httpcore
+import httpx
 import pytest
 from odd_servers import (
     OddServer,
@@ -433,6 +435,44 @@ def test_a_connection_error_prints_no_token_in_any_frame(marked: Credentials, ho
             call()
 
     assert caught.value.__cause__ is not None  # what happened is still told
+    assert TOKEN not in all_of(caught.value)
+
+
+class BrokenNetwork(httpcore.NetworkBackend, httpcore.NetworkStream):
+    """A network, and its one connection, which raises when it is written to; the frames above hold the request."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self._error = error
+
+    def connect_tcp(self, *_args: Any, **_options: Any) -> httpcore.NetworkStream:
+        """Connect."""
+        return self
+
+    def write(self, *_args: Any, **_options: Any) -> None:
+        """Raise."""
+        raise self._error("while writing")
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def get_extra_info(self, info: str) -> None:
+        """Know nothing."""
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(KeyboardInterrupt, KeyboardInterrupt), (RuntimeError, m3ter.APIConnectionError)]
+)
+def test_what_ends_a_call_in_mid_request_prints_no_token_in_any_frame(
+    marked: Credentials, error: type[BaseException], expected: type[BaseException]
+) -> None:
+    transport = httpx.HTTPTransport()
+    transport._pool = httpcore.ConnectionPool(network_backend=BrokenNetwork(error))
+    with in_turn([reset]) as server, login(marked, base_url=server.url, org_id="o") as session:
+        sdk = session.sdk(max_retries=0, http_client=httpx.Client(transport=transport))
+        with pytest.raises(expected) as caught:
+            sdk.products.list()
+
+    assert "while writing" in all_of(caught.value)
     assert TOKEN not in all_of(caught.value)
 
 
