@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from requests import exceptions as rx
 from urllib3 import exceptions as u3
 
@@ -15,9 +13,6 @@ from m3ter_nb.errors import (
     M3terError,
     UnexpectedAnswer,
 )
-
-if TYPE_CHECKING:
-    from m3ter_nb.transport import Timeout
 
 __all__ = ["translated"]
 
@@ -50,7 +45,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
         (rx.ConnectTimeout, u3.ConnectTimeoutError),
         ConnectionTimeout,
         (
-            "{host} did not take the connection within {timeout.connect:g} s. Check the network, or the host in the "
+            "{host} did not take the connection within {connect:g} s. Check the network, or the host in the "
             "base URL, then run the cell again."
         ),
     ),
@@ -58,7 +53,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
         (rx.Timeout, u3.TimeoutError, TimeoutError),
         ConnectionTimeout,
         (
-            "{host} did not answer within {timeout.read:g} s. It may have carried out the call all the same: check "
+            "{host} did not answer within {read:g} s. It may have carried out the call all the same: check "
             "before you repeat a write."
         ),
     ),
@@ -94,12 +89,19 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
 )
 
 
-def translated(error: BaseException, host: str, timeout: Timeout) -> M3terError:
-    """Return our error for one of requests, urllib3 or the socket; the texts of theirs are not repeated."""
+def translated(error: BaseException, host: str, connect: float, read: float) -> M3terError:
+    """Return our error for one of requests, urllib3 or the socket; the texts of theirs are not repeated.
+
+    Args:
+        error: theirs.
+        host: that was asked.
+        connect: seconds that were waited for the connection, at most.
+        read: seconds that were waited for each piece of the answer, at most.
+    """
     reasons = _reasons(error)
     for kinds, ours, text in _TRANSLATIONS:
         if any(isinstance(reason, kinds) for reason in reasons):
-            return ours(text.format(host=host, timeout=timeout))
+            return ours(text.format(host=host, connect=connect, read=read))
     return ConnectionBroken(
         f"{host} broke the connection before its answer was complete. Run the cell again; check before you repeat "
         "a write.",

@@ -258,7 +258,7 @@ class Transport:
         except M3terError as error:
             return None, error.with_traceback(None)
         except (rx.RequestException, u3.HTTPError, OSError, UnicodeError) as error:
-            return None, translated(error, self.host, self.timeout)
+            return None, translated(error, self.host, *self.timeout)
         else:
             return response, None
         # Raised anew, out of the handler: the first one's frames hold the Authorization header (%xmode Verbose).

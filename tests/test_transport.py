@@ -503,7 +503,7 @@ def test_every_exception_of_the_libraries_has_our_name_for_it(
     module: object, expected: dict[str, str]
 ) -> None:
     named = {
-        name: type(translated(kind.__new__(kind), "a-host", SHORT)).__name__
+        name: type(translated(kind.__new__(kind), "a-host", *SHORT)).__name__
         for name, kind in exceptions_of(module).items()
     }
 
@@ -523,20 +523,20 @@ def test_every_exception_of_the_libraries_has_our_name_for_it(
     ],
 )
 def test_every_failure_of_the_socket_has_our_name_for_it(error: Exception, expected: str) -> None:
-    assert type(translated(error, "a-host", SHORT)).__name__ == expected
+    assert type(translated(error, "a-host", *SHORT)).__name__ == expected
 
 
 def test_a_translated_error_repeats_nothing_of_the_library_s_text() -> None:
     error = requests.ConnectionError(urllib3.exceptions.ProtocolError("Authorization: marked-8471"))
 
-    assert "marked-8471" not in str(translated(error, "a-host", SHORT))
+    assert "marked-8471" not in str(translated(error, "a-host", *SHORT))
 
 
 def test_an_exception_that_wraps_itself_is_translated_too() -> None:
     error = requests.ConnectionError()
     error.args = (error,)
 
-    assert type(translated(error, "a-host", SHORT)).__name__ == RETRIED
+    assert type(translated(error, "a-host", *SHORT)).__name__ == RETRIED
 
 
 def test_a_transport_shows_its_host_alone() -> None:
