@@ -46,54 +46,60 @@ ENVIRONMENT = "the environment"
 _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 # What copying from a web page or a chat leaves at the ends of a value, unseen.
 _UNSEEN = " \t\r\n\v\f\u00a0\u200b\u200c\u200d\u2060\ufeff"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# A lone surrogate is what os.environ makes of a byte that is not UTF-8.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
 class Credentials:
     """The Access Key id and Api Secret of one service user.
 
-    The secret shows nowhere: not in ``repr``, not in a pickle (refused), only through :meth:`reveal_secret`.
+    The secret shows nowhere: not in ``repr``, not in a pickle or a copy of its fields (refused), only through
+    :meth:`reveal_secret`. The key id is not shown either: it may be the secret, where the two were swapped.
 
-    Attributes:
+    Args:
         key_id: the Access Key id.
+        secret: the Api Secret.
         source: where both came from, as a phrase that fits after "from".
         notes: what was mended on the way in (white space, quotes), one sentence each.
 
     Raises:
-        CredentialsError: a value is empty, holds a control character, or is clearly something else
-            (a bearer token, the same value twice, a key id with a colon, which RFC 7617 section 2 forbids).
+        CredentialsError: a value is empty, holds a control character or a byte that is not UTF-8, or is clearly
+            something else (a bearer token, the same value twice, a key id with a colon, which RFC 7617 section 2
+            forbids).
     """
 
-    key_id: str
-    _secret: str = field(repr=False)
-    source: str = "arguments"
-    notes: tuple[str, ...] = ()
+    __slots__ = ("_key_id", "_notes", "_secret", "_source")
 
-    def __post_init__(self) -> None:
-        for label, value in (("Access Key id", self.key_id), ("Api Secret", self._secret)):
-            if not isinstance(value, str):
-                raise CredentialsError(f"The {label} from {self.source} is not text; give it as a str.")
-            if not value:
-                raise CredentialsMissing(f"The {label} from {self.source} is empty.")
-            if _CONTROL.search(value):
-                raise CredentialsError(
-                    f"The {label} from {self.source} holds a line break or another control character; copy it again.",
-                )
-            if looks_like_token(value):
-                raise CredentialsError(
-                    f"The {label} from {self.source} looks like a bearer token, not like a key. "
-                    f"A ready token belongs in {TOKEN_VARIABLE}; the key id and secret are what the Console showed.",
-                )
-        if ":" in self.key_id:
+    @without_frames
+    def __init__(
+        self, key_id: str, secret: str, source: str = "arguments", notes: tuple[str, ...] = ()
+    ) -> None:
+        self._key_id = _checked("Access Key id", key_id, source)
+        self._secret = _checked("Api Secret", secret, source)
+        self._source = source
+        self._notes = notes
+        if ":" in key_id:
             raise CredentialsError(
-                f"The Access Key id from {self.source} holds a colon, which no key id can. "
+                f"The Access Key id from {source} holds a colon, which no key id can. "
                 "Was 'id:secret' pasted into one field?",
             )
-        if self.key_id == self._secret:
-            raise CredentialsError(
-                f"The Access Key id and the Api Secret from {self.source} are the same text."
-            )
+        if key_id == secret:
+            raise CredentialsError(f"The Access Key id and the Api Secret from {source} are the same text.")
+
+    @property
+    def key_id(self) -> str:
+        """The Access Key id."""
+        return self._key_id
+
+    @property
+    def source(self) -> str:
+        """Where both came from, as a phrase that fits after "from"."""
+        return self._source
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was mended on the way in, one sentence each."""
+        return self._notes
 
     @classmethod
     @without_frames
@@ -117,13 +123,16 @@ class Credentials:
         """Return the Api Secret in clear."""
         return self._secret
 
-    @property
-    def hint(self) -> str:
-        """The first characters of the key id, enough to tell two keys apart."""
-        return self.key_id[: min(4, len(self.key_id) // 2)] + "…"
-
     def __repr__(self) -> str:
-        return f"Credentials({self.hint!r}, secret hidden, from {self.source})"
+        return f"Credentials(hidden, from {self._source})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Credentials):
+            return NotImplemented
+        return (self._key_id, self._secret) == (other._key_id, other._secret)
+
+    def __hash__(self) -> int:
+        return hash((self._key_id, self._secret))
 
     def __copy__(self) -> Credentials:
         return self
@@ -134,9 +143,8 @@ class Credentials:
     def __reduce_ex__(self, protocol: object) -> Never:
         raise InvalidArgument("Credentials are not pickled: the secret would be written in clear.")
 
-
-# The generated one has the secret in a local.
-Credentials.__init__ = without_frames(Credentials.__init__)  # type: ignore[method-assign]  # wrapped, not replaced
+    def __getstate__(self) -> Never:
+        raise InvalidArgument("Credentials are not pickled: the secret would be written in clear.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +272,8 @@ def find_host(environ: Mapping[str, str] | None = None) -> Settings:
 def _known(env_values: Mapping[str, str], file_values: Mapping[str, str], path: str) -> Settings:
     return _overridden(
         Settings(
-            org_id=file_values.get(ORG_VARIABLE),
-            base_url=file_values.get(HOST_VARIABLE),
+            org_id=unquoted(file_values.get(ORG_VARIABLE)),
+            base_url=unquoted(file_values.get(HOST_VARIABLE)),
             base_url_source=path if HOST_VARIABLE in file_values else "",
         ),
         env_values,
@@ -296,8 +304,8 @@ def _complete(values: Mapping[str, str], source: str, *, pasted: bool) -> Settin
     return Settings(
         credentials=credentials,
         token=token.strip() if token else None,
-        org_id=values.get(ORG_VARIABLE),
-        base_url=values.get(HOST_VARIABLE),
+        org_id=unquoted(values.get(ORG_VARIABLE)),
+        base_url=unquoted(values.get(HOST_VARIABLE)),
         source=source,
         base_url_source=source if HOST_VARIABLE in values else "",
     )
@@ -308,8 +316,8 @@ def _overridden(settings: Settings, env_values: Mapping[str, str]) -> Settings:
     return Settings(
         credentials=settings.credentials,
         token=settings.token,
-        org_id=env_values.get(ORG_VARIABLE) or settings.org_id,
-        base_url=env_values.get(HOST_VARIABLE) or settings.base_url,
+        org_id=unquoted(env_values.get(ORG_VARIABLE)) or settings.org_id,
+        base_url=unquoted(env_values.get(HOST_VARIABLE)) or settings.base_url,
         source=settings.source,
         base_url_source=ENVIRONMENT if env_values.get(HOST_VARIABLE) else settings.base_url_source,
     )
@@ -352,6 +360,30 @@ def _dotenv_upwards() -> str:
         if candidate.is_file():
             return str(candidate)
     return ""
+
+
+def unquoted(value: str | None) -> str | None:
+    """Take white space and quotes off a host or an organization id, neither of which can hold them."""
+    return value.strip(_UNSEEN + "'\"") if value else None
+
+
+def _checked(label: str, value: object, source: str) -> str:
+    """Return a key id or a secret if it can be one; the value is not repeated."""
+    if not isinstance(value, str):
+        raise CredentialsError(f"The {label} from {source} is not text; give it as a str.")
+    if not value:
+        raise CredentialsMissing(f"The {label} from {source} is empty.")
+    if _CONTROL.search(value):
+        raise CredentialsError(
+            f"The {label} from {source} holds a line break, a control character or a byte that is not UTF-8; "
+            "copy it again.",
+        )
+    if looks_like_token(value):
+        raise CredentialsError(
+            f"The {label} from {source} looks like a bearer token, not like a key. A ready token belongs in "
+            f"{TOKEN_VARIABLE}; the key id and secret are what the Console showed.",
+        )
+    return value
 
 
 def _unwrapped(value: str, label: str, notes: list[str]) -> str:

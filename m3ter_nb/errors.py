@@ -27,13 +27,14 @@
         └── ServerError            5xx: not your fault; try again later
 
 A message says what happened, the likely cause, and the next step, and never holds a secret or a token.
+``Interrupted`` stands beside the tree: it is a ``KeyboardInterrupt``, which ``except Exception`` must not catch.
 In a notebook each error is a single line, and still a real error that fails the cell: IPython calls
 ``_render_traceback_`` where an exception has it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import requests
@@ -49,6 +50,7 @@ __all__ = [
     "CredentialsError",
     "CredentialsMissing",
     "Forbidden",
+    "Interrupted",
     "InvalidArgument",
     "LoginRefused",
     "M3terError",
@@ -70,6 +72,25 @@ class M3terError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Show one line instead of a traceback (IPython's protocol for tidy errors)."""
+        return [f"{type(self).__name__}: {self}"]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes, all attributes but the response with it."""
+        state = {name: None if name == "response" else value for name, value in self.__dict__.items()}
+        return _unpickled, (type(self), self.args, state)
+
+
+def _unpickled(kind: type[M3terError], args: tuple[Any, ...], state: dict[str, Any]) -> M3terError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or Interrupt while a request or a wait was under way; shown as one line, as the errors are."""
+
+    def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
 
 

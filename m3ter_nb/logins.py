@@ -170,7 +170,7 @@ class Logins:
 
     def before_cell(self) -> None:
         """Renew what is near its end and rebind its variable; almost free when there is nothing to do."""
-        for login in self._logins.values():
+        for login in self:
             source = login.session.source
             variable = login.names[0]
             if source.due():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
-from traitlets import Bool, Float, Unicode
+from traitlets import Bool, Float, TraitError, Unicode
 
 from m3ter_nb.completion import MagicMatcher, options_of
 from m3ter_nb.errors import InvalidArgument
@@ -34,6 +34,7 @@ __all__ = ["M3terMagics", "load", "unload"]
 
 _LOGIN_OPTIONS = ("--form", "--prompt", "--env", "--org-id", "--base-url", "--name", "--no-refresh", "--show")
 _FAULTS = ("fail", "delay", "drop", "cut", "expire", "refuse", "accept", "clear")
+_VALUED_FAULTS = ("fail", "delay", "refuse", "accept")
 _SANDBOX_ACTIONS = ("start", "stop", "status", "reset", "log", *_FAULTS)
 _SANDBOX_OPTIONS = ("--port", "--token-lifetime", "--times", "--path", "--retry-after")
 
@@ -213,6 +214,10 @@ class M3terMagics(Magics):
         clear.
         """
         arguments = _parsed(M3terMagics.m3ter_sandbox, line)
+        if arguments.value is not None and arguments.action not in _VALUED_FAULTS:
+            raise InvalidArgument(
+                f"%m3ter_sandbox {arguments.action} takes no value; %m3ter_sandbox? shows what does."
+            )
         match arguments.action:
             case "start":
                 self._sandbox.start(arguments.port, arguments.token_lifetime)
@@ -351,7 +356,14 @@ class M3terMagics(Magics):
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics in a shell."""
-    M3terMagics(shell).attach()
+    try:
+        magics = M3terMagics(shell)
+    except TraitError as error:
+        # %config keeps a value that it has refused; without this the extension could not be loaded again.
+        del shell.config[M3terMagics.__name__]
+        magics = M3terMagics(shell)
+        _say(f"A configured value was refused ({error}): the defaults are used.")
+    magics.attach()
 
 
 def unload(shell: InteractiveShell) -> None:

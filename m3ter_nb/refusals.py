@@ -54,7 +54,7 @@ def refused(  # noqa: PLR0913 - one answer and all that is known of its call, by
         attempts: how many requests the call took.
     """
     body = response.request.body
-    size = len(body) if body else 0
+    sent = body.encode() if isinstance(body, str) else body or b""
     response.request.headers["Authorization"] = "Bearer <hidden>"
     status, reason = response.status_code, reason_of(response, token)
     shown = path.removeprefix(f"/organizations/{org_id}/")
@@ -64,9 +64,9 @@ def refused(  # noqa: PLR0913 - one answer and all that is known of its call, by
         method == "PUT" and status == HTTPStatus.BAD_REQUEST and "version" in reason.lower()
     ):
         kind = VersionConflict
-        advice = _conflict_advice(method, attempts)
+        advice = _conflict_advice(method, attempts, names_version=b'"version"' in sent)
     elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        kind, advice = Forbidden, _forbidden_advice(path, org_id, token, size)
+        kind, advice = Forbidden, _forbidden_advice(path, org_id, token, len(sent))
     elif status == HTTPStatus.NOT_FOUND:
         kind, advice = NotFound, "Check the path and the id; a list shows which there are."
         if method == "DELETE" and attempts > 1:
@@ -83,10 +83,10 @@ def refused(  # noqa: PLR0913 - one answer and all that is known of its call, by
     else:
         kind, advice = BadRequest, "Mend the request as it says; --show curl shows what was sent."
     error = kind(
-        f"{said.rstrip('.')}. {advice}",
+        _JWT.sub("<token>", f"{said.rstrip('.')}. {advice}"),
         status=status,
         method=method,
-        path=path,
+        path=_JWT.sub("<token>", path),
         reason=reason,
         response=response,
     )
@@ -119,11 +119,13 @@ def reason_of(response: requests.Response, token: Token | None = None) -> str:
     return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
 
 
-def _conflict_advice(method: str, attempts: int) -> str:
+def _conflict_advice(method: str, attempts: int, *, names_version: bool) -> str:
     if method == "PUT" and attempts > 1:
         return (
             "An earlier attempt of this call was cut off and may have succeeded: read the entity and compare."
         )
+    if method == "PUT" and not names_version:
+        return "A PUT needs the version that it replaces: GET the entity, make your change on that, and PUT it whole."
     if method == "PUT":
         return (
             "The version you sent is not the stored one: somebody changed it since you read it, and nothing was "

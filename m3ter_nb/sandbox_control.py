@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from m3ter_nb.credentials import VARIABLES
 from m3ter_nb.errors import InvalidArgument, MissingExtra
@@ -16,6 +17,19 @@ __all__ = ["SandboxControl"]
 
 # Seconds (https://docs.m3ter.com/api/authentication).
 _DOCUMENTED_LIFETIME = 18_000
+
+
+N = TypeVar("N", int, float)
+
+
+def _number(text: str, kind: type[N], what: str) -> N:
+    try:
+        number = kind(text)
+    except ValueError:
+        number = kind(-1)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"it wants {what}, not {text!r}.")
+    return number
 
 
 class SandboxControl:
@@ -104,6 +118,8 @@ class SandboxControl:
             InvalidArgument: none runs, or the value does not fit.
         """
         sandbox = self._needed()
+        if times < 1 or (retry_after is not None and not 0 <= retry_after < math.inf):
+            raise InvalidArgument("--times is at least 1, and --retry-after a number of seconds.")
         faults = sandbox.faults
         key_id = value or sandbox.environ["M3TER_API_KEY"]
         where = f" to a path that ends in {path}" if path else ""
@@ -111,10 +127,12 @@ class SandboxControl:
         try:
             match kind:
                 case "fail":
-                    faults.fail(int(value or 503), times, path, retry_after=retry_after)
+                    faults.fail(
+                        _number(value or "503", int, "a status"), times, path, retry_after=retry_after
+                    )
                     said = f"{whom} will be answered with {value or 503}."
                 case "delay":
-                    faults.delay(float(value or 1), times, path)
+                    faults.delay(_number(value or "1", float, "a number of seconds"), times, path)
                     said = f"{whom} will wait {value or 1} s."
                 case "drop":
                     faults.drop(times, path)
@@ -175,6 +193,7 @@ class SandboxControl:
         )
 
     def _point_here(self, sandbox: Sandbox) -> None:
+        self._point_back()  # of a sandbox that stopped by itself
         self._before = {name: os.environ.get(name) for name in VARIABLES}
         self._set = dict(sandbox.environ)
         for name in VARIABLES:  # a ready token of the real API must not meet the sandbox's key

@@ -72,7 +72,7 @@ class _SessionAuth(httpx.Auth):
         self._sign(request, token)
         response = yield request
         if response.status_code in _REFUSED and self.session.ended(token):
-            self._sign(request, self.session.source.renew(token))
+            self._sign(request, self.session.renewed(token))
             yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
@@ -80,7 +80,7 @@ class _SessionAuth(httpx.Auth):
         self._sign(request, token)
         response = yield request
         if response.status_code in _REFUSED and self.session.ended(token):
-            self._sign(request, await asyncio.to_thread(self.session.source.renew, token))
+            self._sign(request, await asyncio.to_thread(self.session.renewed, token))
             yield request
 
     def _sign(self, request: httpx.Request, token: Token) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Never, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from m3ter_nb.bodies import decode_body, encode_body
 from m3ter_nb.clock import SYSTEM_CLOCK, Clock
-from m3ter_nb.credentials import HOST_VARIABLE, Credentials, Settings, find_settings
+from m3ter_nb.credentials import HOST_VARIABLE, ORG_VARIABLE, Credentials, Settings, find_settings, unquoted
 from m3ter_nb.errors import (
     CredentialsMissing,
     Forbidden,
@@ -46,7 +47,7 @@ _REFUSED = (401, 403)
 # RFC 9110 section 9.2.2; a PUT carries a version, so a second one that follows a lost answer is refused, not applied.
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
 # POSTs that only read.
-_READING_POSTS = ("usage/query", "dataexplorer/", "/search")
+_READING_POSTS = ("/usage/query", "/dataexplorer/")
 
 # The largest pageSize that a list takes is 100 but for these (pageSize maxima of the OpenAPI document).
 _PAGES_OF_200 = frozenset(
@@ -74,6 +75,8 @@ _PAGES_OF_200 = frozenset(
     }
 )
 _PAGE_SIZE = {"usageReport": 50}
+# Documented as a UUID; what matters is that it stays one segment of a path.
+_ORG_ID = re.compile(r"[\w-]+", re.ASCII)
 _REMEMBERED_VERSIONS = 20_000
 
 
@@ -108,6 +111,7 @@ class M3terSession:
         self.credentials_source = credentials_source
         self._auth = TokenAuth(source, transport.origins)
         self._versions: dict[str, int] = {}
+        self._clocks_agree = True
 
     @property
     def token(self) -> Token:
@@ -213,14 +217,21 @@ class M3terSession:
         Raises:
             InvalidArgument: the path is empty or climbs (``..``), or the organization is not known.
         """
-        if "://" in path or path.startswith("//"):
-            return path
+        if not isinstance(path, str):
+            raise InvalidArgument(
+                f"A path is text such as 'products'; this is of type {type(path).__name__}."
+            )
         plain, question, query = path.partition("?")
-        if not plain.strip("/ ") or any(piece in ("..", ".") for piece in plain.split("/")):
+        if "://" in plain or plain.startswith("//"):
+            return path
+        if not plain.strip("/ ") or any(unquote(piece).strip() in ("..", ".") for piece in plain.split("/")):
             raise InvalidArgument(
                 f"{path!r} is no path of the API; give one such as 'products' or 'products/ID'."
             )
-        plain = quote(plain.strip(), safe="/%:@!$&'()*+,;=-._~")
+        try:
+            plain = quote(plain.strip(), safe="/%:@!$&'()*+,;=-._~")
+        except UnicodeEncodeError:
+            raise InvalidArgument("The path holds a character that no URL can carry.") from None
         if not plain.startswith("/"):
             plain = f"/organizations/{self.org_id}/{plain}"
         to_ingest = method == "POST" and plain.rstrip("/").endswith("/measurements")
@@ -257,7 +268,7 @@ class M3terSession:
         token = self._source.token()
         response = self._send(method, url, params, body, json)
         if response.status_code in _REFUSED and self.ended(token):
-            token = self._source.renew(token)
+            token = self.renewed(token)
             response = self._send(method, url, params, body, json)
         if response.status_code >= 300:  # noqa: PLR2004 - redirects are not followed: the token stays home
             raise refused(
@@ -351,9 +362,20 @@ class M3terSession:
         """Whether a token that was refused may have been refused for its age: by our clock, or by its own claim."""
         if not self._source.renews:
             return False
-        if self._source.current is not token or self._source.near_end():
-            return True
-        return token.exp is not None and token.exp <= self._source.clock.wall() + self._source.margin
+        return self._source.current is not token or self._source.near_end() or self._past_exp(token)
+
+    def renewed(self, token: Token) -> Token:
+        """Return a newer token than one that was refused."""
+        newer = self._source.renew(token)
+        # A new token that has already ended by its claim tells that our clock and m3ter's differ by hours: from now
+        # on the claim says nothing, or every refusal would cost a token.
+        self._clocks_agree = self._clocks_agree and not self._past_exp(newer)
+        return newer
+
+    def _past_exp(self, token: Token) -> bool:
+        if token.exp is None or not self._clocks_agree:
+            return False
+        return token.exp <= self._source.clock.wall() + self._source.margin
 
     def _decoded(self, response: requests.Response, method: str, url: str) -> Any:
         content = response.content
@@ -369,15 +391,14 @@ class M3terSession:
         return decoded
 
     def _remember(self, decoded: Any) -> None:
-        """Keep the versions that were read, for a PUT that does not name one."""
-        if not isinstance(decoded, dict):
-            return
-        items = decoded.get("data")
-        if len(self._versions) > _REMEMBERED_VERSIONS:
-            self._versions.clear()
-        for item in items if isinstance(items, list) else (decoded,):
-            if isinstance(item, dict) and "version" in item and "id" in item:
-                self._versions[item["id"]] = item["version"]
+        """Keep the version of an entity that was read or written by itself, for a PUT that does not name one.
+
+        Not those of a list: who lists has not looked at each entity, and would overwrite what others have changed.
+        """
+        if isinstance(decoded, dict) and "version" in decoded and "id" in decoded:
+            if len(self._versions) >= _REMEMBERED_VERSIONS:
+                self._versions.clear()
+            self._versions[decoded["id"]] = decoded["version"]
 
     def _with_version(self, path: str, json: Any) -> Any:
         entity_id = posixpath.basename(path.partition("?")[0].rstrip("/"))
@@ -393,7 +414,7 @@ def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
     org_id: str | None = None,
     refresh: bool = True,
     dotenv: str | os.PathLike[str] | None = None,
-    timeout: Timeout = DEFAULT_TIMEOUT,
+    timeout: Timeout | tuple[float, float] | float = DEFAULT_TIMEOUT,
     margin: float = DEFAULT_MARGIN,
     notify: Callable[[str], None] | None = None,
     clock: Clock = SYSTEM_CLOCK,
@@ -406,7 +427,7 @@ def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
         org_id: the organization that the token must be for; None: ``M3TER_ORG_ID``, else whatever the token says.
         refresh: whether the token is renewed; if not, no secret is kept.
         dotenv: a ``.env`` file to take everything from.
-        timeout: seconds to wait for the connection and for each piece of an answer.
+        timeout: seconds to wait: one number, or two for the connection and for each piece of an answer.
         margin: seconds before its end at which a token is renewed.
         notify: is told of long waits and failed renewals; the default logs them.
         clock: where time comes from, and what waits.
@@ -426,7 +447,14 @@ def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
     else:
         # Credentials that were handed over go to the host that the caller or the environment names, as in the SDKs;
         # a .env that merely lies about has no say.
-        settings = Settings(credentials, base_url=os.environ.get(HOST_VARIABLE), source=credentials.source)
+        if not isinstance(credentials, Credentials):
+            raise InvalidArgument("login() takes m3ter_nb.Credentials(key_id, secret), or nothing.")
+        settings = Settings(
+            credentials,
+            org_id=os.environ.get(ORG_VARIABLE),
+            base_url=unquoted(os.environ.get(HOST_VARIABLE)),
+            source=credentials.source,
+        )
     settings = replace(settings, base_url=base_url or settings.base_url, org_id=org_id or settings.org_id)
     return open_session(settings, refresh=refresh, timeout=timeout, margin=margin, notify=notify, clock=clock)
 
@@ -435,14 +463,17 @@ def open_session(  # noqa: PLR0913 - everything that can be chosen, by keyword
     settings: Settings,
     *,
     refresh: bool = True,
-    timeout: Timeout = DEFAULT_TIMEOUT,
+    timeout: Timeout | tuple[float, float] | float = DEFAULT_TIMEOUT,
     margin: float = DEFAULT_MARGIN,
     notify: Callable[[str], None] | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> M3terSession:
     """Log in with complete settings; the arguments and errors are those of :func:`login`."""
     transport = Transport(
-        settings.base_url or DEFAULT_BASE_URL, timeout=timeout, notify=notify, sleep=clock.sleep
+        settings.base_url or DEFAULT_BASE_URL,
+        timeout=Timeout(*timeout) if isinstance(timeout, tuple) else Timeout(timeout, timeout),
+        notify=notify,
+        sleep=clock.sleep,
     )
     fetch: Callable[[], Token] | None = None
     if settings.credentials is None:
@@ -471,6 +502,12 @@ def largest_page(path: str) -> int:
 
 
 def _agreed_org_id(of_token: str | None, asked_for: str | None) -> str | None:
+    asked_for = unquoted(asked_for)
+    for org_id in (of_token, asked_for):
+        if org_id and not _ORG_ID.fullmatch(org_id):
+            raise InvalidArgument(
+                "The organization id holds a character that none has; copy it from the Console."
+            )
     if of_token and asked_for and of_token != asked_for:
         raise OrganizationMismatch(
             f"The token is for organization {of_token}, but {asked_for} was asked for (--org-id or M3TER_ORG_ID). "
@@ -495,8 +532,8 @@ def _query_value(value: Any) -> Any:
 
 
 def reads_only(method: str, path: str) -> bool:
-    """Tell whether a call asks and changes nothing: a GET, or a POST that is a usage query or a search."""
-    return method == "GET" or (method == "POST" and any(mark in path for mark in _READING_POSTS))
+    """Tell whether a call asks and changes nothing: a GET, or a POST that is a usage query."""
+    return method == "GET" or (method == "POST" and any(mark in f"/{path}" for mark in _READING_POSTS))
 
 
 def _safe_to_repeat(url: str, json: Any) -> bool:

@@ -189,6 +189,15 @@ def time_left(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min left" if hours else f"{minutes} min left"
 
 
+class _Hidden(str):
+    """The value of an Authorization header: sent as it is, and hidden where a traceback shows the headers."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'<hidden>'"
+
+
 class _BasicAuth(AuthBase):
     """HTTP Basic of ``key id:secret`` in UTF-8 (RFC 7617), without the secret in a variable of any frame of ours."""
 
@@ -196,9 +205,12 @@ class _BasicAuth(AuthBase):
         self._credentials = credentials
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        r.headers["Authorization"] = "Basic " + base64.b64encode(
-            f"{self._credentials.key_id}:{self._credentials.reveal_secret()}".encode(),
-        ).decode("ascii")
+        r.headers["Authorization"] = _Hidden(
+            "Basic "
+            + base64.b64encode(
+                f"{self._credentials.key_id}:{self._credentials.reveal_secret()}".encode(),
+            ).decode("ascii"),
+        )
         return r
 
 
@@ -286,8 +298,8 @@ def _refusal(response: requests.Response, host: str, credentials: Credentials) -
         when = f"in {wait:.0f} s" if wait else "in a minute"
         return ConnectionFailed(f"{host} cannot give a token now ({status}). Log in again {when}.")
     return LoginRefused(
-        f"{host} does not accept the Access Key id {credentials.hint} and Api Secret from {credentials.source} "
-        f"({status}). Check that both belong together, are not swapped, and that the key is ACTIVE in the Console "
+        f"{host} does not accept the Access Key id and Api Secret from {credentials.source} ({status}). "
+        " Check that both belong together, are not swapped, and that the key is ACTIVE in the Console "
         "(Settings > Access > Service Users).",
         status=status,
     )
@@ -319,6 +331,8 @@ class TokenSource:
         self._clock = clock
         self._notify = notify
         self._lock = threading.Lock()
+        self._failures = 0
+        self._failure: M3terError | None = None
         self._failed_at: Moment | None = None
         self._said_so = False
 
@@ -383,6 +397,7 @@ class TokenSource:
 
     def _renewed(self, stale: Token | None, *, forced: bool) -> Token:
         usable = stale is not None and not stale.expired and not forced
+        failures = self._failures
         # While another thread asks, a token that is still valid serves; one that is not has to wait.
         if not self._lock.acquire(blocking=not usable):
             assert stale is not None  # noqa: S101 - usable says so
@@ -395,6 +410,8 @@ class TokenSource:
                 return self._without_renewal(token)
             if usable and token is not None and self._pausing():
                 return token
+            if self._failures != failures and self._failure is not None:
+                raise self._failure.with_traceback(None)  # it came while this thread waited its turn
             return self._fetched(token, keep=usable)
         finally:
             self._lock.release()
@@ -414,7 +431,8 @@ class TokenSource:
         try:
             self._token = self._fetch()
         except M3terError as error:
-            self._failed_at = self._clock.now()
+            self._failures += 1
+            self._failed_at, self._failure = self._clock.now(), error
             if not keep or token is None:
                 raise
             if self._notify is not None and not self._said_so:
@@ -423,7 +441,7 @@ class TokenSource:
                 )
             self._said_so = True
             return token
-        self._failed_at, self._said_so = None, False
+        self._failed_at, self._failure, self._said_so = None, None, False
         return self._token
 
 
@@ -456,7 +474,7 @@ class TokenAuth(AuthBase):
             )
         # Asked for on a line of its own: a verbose traceback evaluates r.headers, which may hold the last token.
         token = self._source.token()
-        r.headers["Authorization"] = "Bearer " + token
+        r.headers["Authorization"] = _Hidden("Bearer " + token)
         return r
 
     def __repr__(self) -> str:

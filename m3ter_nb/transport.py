@@ -9,7 +9,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import re
 import time
+import weakref
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -25,6 +27,7 @@ from urllib3.util.retry import Retry
 from m3ter_nb.errors import (
     ConnectionBroken,
     ConnectionFailed,
+    Interrupted,
     InvalidArgument,
     M3terError,
     UnexpectedAnswer,
@@ -102,6 +105,11 @@ class _QuietAdapter(HTTPAdapter):
         return manager
 
 
+# Connections kept for threads that call at the same time.
+_POOL = 32
+_open: weakref.WeakSet[Transport] = weakref.WeakSet()
+
+
 class Transport:
     """Pooled connections to one m3ter API and its ingest host.
 
@@ -140,7 +148,8 @@ class Transport:
         self.notify = notify or _log.warning
         self._sleep = sleep
         self.origins = frozenset({origin(self.base_url), origin(self.ingest_url)})
-        self._adapter = _QuietAdapter(pool_maxsize=32)
+        self._adapter = _QuietAdapter(pool_maxsize=_POOL)
+        _open.add(self)
         # Read once: requests does it for every call, and would read .netrc along with it.
         self._proxies = {
             origin(url): {} if is_loopback(urlsplit(url).hostname or "") else dict(get_environ_proxies(url))
@@ -211,6 +220,11 @@ class Transport:
             prepared = request.prepare()
         except (rx.InvalidURL, rx.MissingSchema, rx.InvalidSchema, UnicodeError):
             raise InvalidArgument(f"{_shown(url)} is not a URL that can be asked for.") from None
+        # Once more, for what requests will really ask: parsers differ about odd URLs.
+        if origin(prepared.url or "") not in self.origins:
+            raise UnsafeDestination(
+                f"{_shown(url)} leads to another host than {self.host}; nothing was sent."
+            )
         retry: Retry | None = None
         attempts = 1
         while True:
@@ -234,8 +248,17 @@ class Transport:
             if wait > _SILENT_WAIT:
                 why = f"answered {response.status_code}" if response is not None else "broke the connection"
                 self.notify(f"{self.host} {why}: trying again in {wait:.0f} s (Interrupt stops the wait).")
-            self._sleep(wait)
+            self._wait(wait)
             attempts += 1
+
+    def _wait(self, seconds: float) -> None:
+        interrupted = False
+        try:
+            self._sleep(seconds)
+        except KeyboardInterrupt:
+            interrupted = True
+        if interrupted:
+            raise Interrupted(f"stopped waiting for {self.host}; the call was not made.")
 
     def _attempt(
         self,
@@ -263,39 +286,69 @@ class Transport:
             return response, None
         # Raised anew, out of the handler: the first one's frames hold the Authorization header (%xmode Verbose).
         assert interrupted  # noqa: S101 - the only way here
-        raise KeyboardInterrupt
+        raise Interrupted(f"stopped waiting for the answer of {self.host}; it may have carried out the call.")
+
+    def renew_connections(self) -> None:
+        """Leave the pooled connections to whoever shares them, and open new ones from now on."""
+        self._adapter = _QuietAdapter(pool_maxsize=_POOL)
 
     def close(self) -> None:
         """Close the pooled connections."""
         self._adapter.close()
 
 
+def _after_fork() -> None:
+    """Give a child process connections of its own: two processes on one socket read each other's answers."""
+    for transport in list(_open):
+        transport.renew_connections()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+# Letters that urllib3 and urlsplit read alike; a host of other scripts is written in punycode, so that it cannot
+# pass for another.
+_BASE_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>(?:/[a-z0-9._~-]*)*)",
+    re.IGNORECASE | re.ASCII,
+)
+_BARE_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::[0-9]+)?/?", re.IGNORECASE | re.ASCII)
+_LAST_PORT = 65_535
+
+
 def checked_base_url(url: str) -> str:
-    """Return a base URL without its trailing slash, if secrets may be sent there.
+    """Return a base URL without its trailing slash, scheme and host in lower case, if secrets may be sent there.
 
     Raises:
-        InvalidArgument: it is no absolute http(s) URL, or holds a user name, a query or a fragment.
+        InvalidArgument: it is no plain http(s) URL (a user name, a query, a fragment, an odd character).
         UnsafeDestination: plain http to a host that is not loopback.
     """
     text = url.strip()
-    try:
-        parts = urlsplit(text)
-        host, port_is_number = parts.hostname, parts.port is None or parts.port > 0
-    except ValueError:
-        host, port_is_number = None, False
-    if not host or not port_is_number or parts.scheme not in ("http", "https"):
-        hint = f" Did you mean https://{text}?" if text and "//" not in text and " " not in text else ""
+    if "@" in text:
+        raise InvalidArgument("The base URL must not hold a user name or a password; give the host alone.")
+    if not text.isascii():
         raise InvalidArgument(
-            f"The base URL {_shown(text)!r} is not an http(s) URL such as {DEFAULT_BASE_URL}.{hint}"
+            "The base URL holds a letter that is not ASCII, which can look like another. Write the host in punycode "
+            "(xn--...) if it is meant.",
         )
-    if parts.username is not None or parts.query or parts.fragment:
-        raise InvalidArgument("The base URL must not hold a user name, a query or a fragment.")
-    if parts.scheme == "http" and not is_loopback(host):
+    match = _BASE_URL.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT or ".." in match["path"]:
+        # The text is repeated only where it is clearly a host: it may be a secret in the wrong variable.
+        hint = f" Did you mean https://{text.rstrip('/')}?" if _BARE_HOST.fullmatch(text) else ""
+        raise InvalidArgument(
+            f"The base URL is not a plain http(s) URL such as {DEFAULT_BASE_URL}: a scheme, a host, perhaps a port "
+            f"and a path.{hint}",
+        )
+    scheme, host = match["scheme"].lower(), match["host"].lower()
+    if scheme == "http" and not is_loopback(host.strip("[]")):
         raise UnsafeDestination(
             f"http://{host} would carry the secret and the token in clear; use https://{host}. "
             "Plain http is for this machine alone.",
         )
-    return text.rstrip("/")
+    port = f":{match['port']}" if match["port"] else ""
+    return f"{scheme}://{host}{port}{match['path'].rstrip('/')}"
 
 
 def origin(url: str) -> tuple[str, str, int]:

@@ -207,12 +207,13 @@ def test_a_secret_without_white_space_or_quotes_around_it_is_never_changed(secre
 @pytest.mark.parametrize(
     ("key_id", "secret", "says"),
     [
-        ("", "s", "The Access Key id from arguments is empty"),
+        ("", "the secret", "The Access Key id from arguments is empty"),
         ("k", "", "The Api Secret from arguments is empty"),
-        ("k:s", "x", "holds a colon"),
-        ("same", "same", "are the same text"),
+        ("k:s", "the secret", "holds a colon"),
+        ("same-text", "same-text", "are the same text"),
         ("k", "two\nlines", "control character"),
-        ("eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "s", "looks like a bearer token"),
+        ("k", "not-utf-8\udcff", "not UTF-8"),
+        ("eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "the secret", "looks like a bearer token"),
         ("k", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "M3TER_API_TOKEN"),
     ],
 )
@@ -223,13 +224,13 @@ def test_what_cannot_be_credentials_is_refused_before_anything_is_sent(
         Credentials(key_id, secret)
 
     assert says in str(caught.value)
-    assert secret not in str(caught.value) or len(secret) < 5
+    assert not secret or secret not in str(caught.value)
 
 
 def test_the_secret_is_in_no_repr_and_no_pickle() -> None:
     credentials = Credentials("AKIAIOSFODNN7", "wJalrXUtnFEMI")
 
-    assert repr(credentials) == "Credentials('AKIA…', secret hidden, from arguments)"
+    assert repr(credentials) == "Credentials(hidden, from arguments)"
     with pytest.raises(InvalidArgument, match="not pickled"):
         pickle.dumps(credentials)
     assert copy.deepcopy(credentials) is credentials

@@ -246,6 +246,35 @@ def test_the_sandbox_magic_twice_gives_the_same_sandbox(shell: InteractiveShell)
         run(shell, "%m3ter_sandbox --port 1234")
 
 
+def test_a_sandbox_that_stopped_by_itself_does_not_take_the_place_of_the_users_variables(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("M3TER_BASE_URL", "https://mine.example")
+    run(shell, "%m3ter_sandbox").sandbox.stop()
+    run(shell, "%m3ter_sandbox")
+    run(shell, "%m3ter_sandbox stop")
+
+    assert os.environ["M3TER_BASE_URL"] == "https://mine.example"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "fail abc",
+        "fail 503 --times 0",
+        "delay nan",
+        "delay -1",
+        "fail 429 --retry-after -3",
+        "stop now",
+        "drop 3",
+    ],
+)
+def test_trouble_that_cannot_be_is_refused(shell: InteractiveShell, line: str) -> None:
+    run(shell, "%m3ter_sandbox")
+    with pytest.raises(InvalidArgument):
+        run(shell, f"%m3ter_sandbox {line}")
+
+
 def test_sandbox_status_lists_its_assumptions_and_reset_empties_it(shell: InteractiveShell) -> None:
     run(shell, "%m3ter_sandbox")
     run(shell, "%m3ter_login")
@@ -391,6 +420,16 @@ def test_config_sets_host_timeout_and_margin(shell: InteractiveShell, sandbox_en
     run(shell, "%m3ter_login")
 
     assert shell.user_ns["m3ter_session"].source.margin == 17.0
+
+
+def test_a_refused_setting_does_not_keep_the_extension_from_loading_again(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("%config M3terMagics.read_timeout = -1")
+    shell.extension_manager.reload_extension("m3ter_nb")
+
+    assert "the defaults are used" in capsys.readouterr().out
+    run(shell, "%m3ter_login")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from m3ter_nb.errors import (
 )
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET
 from m3ter_nb.session import M3terSession, largest_page
+from m3ter_nb.tokens import Token, TokenSource
+from m3ter_nb.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +66,13 @@ def test_a_wrong_secret_is_refused_and_not_repeated(sandbox: Sandbox) -> None:
     assert caught.value.status == 401
     assert "not-the-secret-8471" not in str(caught.value)
     assert "ACTIVE in the Console" in str(caught.value)
+
+
+def test_a_secret_in_place_of_the_key_id_is_not_repeated(sandbox: Sandbox) -> None:
+    with pytest.raises(LoginRefused) as caught:
+        m3ter_nb.login(m3ter_nb.Credentials(DEMO_SECRET, DEMO_KEY_ID), base_url=sandbox.url)
+
+    assert DEMO_SECRET[:4] not in str(caught.value)
 
 
 def test_a_token_for_another_organization_is_refused_at_login(
@@ -206,7 +216,19 @@ def test_the_token_is_not_sent_to_another_host(session: M3terSession, path: str)
         session.get(path)
 
 
-@pytest.mark.parametrize("path", ["", "  ", "/", "../users", "products/../../oauth/token", "products/./x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "  ",
+        "/",
+        "../users",
+        "products/../../oauth/token",
+        "products/./x",
+        "products/%2e%2e/%2E%2E/x",
+        "a\ud800",
+    ],
+)
 def test_a_path_that_climbs_or_is_empty_is_refused(
     session: M3terSession, sandbox: Sandbox, path: str
 ) -> None:
@@ -214,6 +236,95 @@ def test_a_path_that_climbs_or_is_empty_is_refused(
         session.get(path)
 
     assert len(sandbox.log) == 1
+
+
+def test_a_path_that_is_no_text_is_refused(session: M3terSession) -> None:
+    with pytest.raises(InvalidArgument, match="NoneType"):
+        session.get(None)  # type: ignore[arg-type]  # the mistake that is meant
+
+
+@pytest.mark.parametrize("org_id", ["../evil", "x#f", "x?y=1", "a b", "a/b"])
+def test_an_organization_id_stays_one_segment_of_the_path(org_id: str) -> None:
+    source = TokenSource(Token("opaque", 60))
+
+    with pytest.raises(InvalidArgument, match="copy it from the Console"):
+        M3terSession(source, Transport(), org_id=org_id)
+
+
+def test_white_space_and_quotes_around_the_organization_id_are_taken_off(
+    sandbox: Sandbox, credentials: Credentials
+) -> None:
+    with m3ter_nb.login(credentials, base_url=sandbox.url, org_id=f' "{DEMO_ORG_ID}"\n') as session:
+        assert session.org_id == DEMO_ORG_ID
+
+
+def test_the_organization_of_the_environment_is_held_against_credentials_that_were_handed_over(
+    sandbox: Sandbox, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("M3TER_ORG_ID", "another-organization")
+
+    with pytest.raises(OrganizationMismatch):
+        m3ter_nb.login(credentials, base_url=sandbox.url)
+
+
+def test_login_takes_one_timeout_or_two_and_nothing_but_credentials(
+    sandbox: Sandbox, credentials: Credentials
+) -> None:
+    for timeout in (10, (1.0, 2.0)):
+        m3ter_nb.login(credentials, base_url=sandbox.url, timeout=timeout).close()
+    with pytest.raises(InvalidArgument, match="Credentials"):
+        m3ter_nb.login("key")  # type: ignore[arg-type]  # the mistake that is meant
+
+
+def test_a_version_that_only_a_list_has_shown_is_not_filled_in(
+    sandbox: Sandbox, credentials: Credentials
+) -> None:
+    with (
+        m3ter_nb.login(credentials, base_url=sandbox.url) as mine,
+        m3ter_nb.login(credentials, base_url=sandbox.url) as theirs,
+    ):
+        created = mine.post("products", json={"name": "First", "code": "c"})
+        theirs.put(f"products/{created['id']}", json={**created, "name": "Theirs"})
+        mine.get("products")
+
+        with pytest.raises(VersionConflict):
+            mine.put(f"products/{created['id']}", json={"name": "Mine", "code": "c"})
+
+        assert theirs.get(f"products/{created['id']}")["name"] == "Theirs"
+
+
+def test_a_put_that_names_no_version_is_told_so(
+    session: M3terSession, sandbox: Sandbox, credentials: Credentials
+) -> None:
+    with m3ter_nb.login(credentials, base_url=sandbox.url) as other:
+        created = other.post("products", json={"name": "First", "code": "c"})
+
+    with pytest.raises(m3ter_nb.M3terError, match="GET the entity"):
+        session.put(f"products/{created['id']}", json={"name": "Mine", "code": "c"})
+
+
+def test_errors_travel_between_processes(session: M3terSession) -> None:
+    with pytest.raises(NotFound) as caught:
+        session.get("products/8a2a8b0c-0000-4000-8000-000000000000")
+    refused = LoginRefused("refused", status=401)
+
+    copied, copied_refusal = pickle.loads(pickle.dumps(caught.value)), pickle.loads(pickle.dumps(refused))
+
+    assert (type(copied), str(copied), copied.status, copied.response) == (
+        NotFound,
+        str(caught.value),
+        404,
+        None,
+    )
+    assert copied_refusal.status == 401
+
+
+def test_a_token_in_a_path_is_not_repeated(session: M3terSession) -> None:
+    with pytest.raises(NotFound) as caught:
+        session.get(f"products/{session.token}")
+
+    assert session.token.reveal() not in str(caught.value)
+    assert session.token.reveal() not in caught.value.path
 
 
 def test_an_unknown_method_is_refused(session: M3terSession) -> None:
@@ -229,9 +340,6 @@ def test_a_body_over_the_limit_is_refused_before_sending(session: M3terSession, 
 
 
 def test_measurements_of_production_go_to_the_ingest_host() -> None:
-    from m3ter_nb.tokens import Token, TokenSource  # noqa: PLC0415 - only here
-    from m3ter_nb.transport import Transport  # noqa: PLC0415 - only here
-
     session = M3terSession(TokenSource(Token("t", 60)), Transport(), org_id="org")
 
     assert session.url("measurements", "POST") == "https://ingest.m3ter.com/organizations/org/measurements"

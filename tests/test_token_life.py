@@ -658,3 +658,68 @@ def test_a_host_that_is_down_is_a_connection_error_where_the_token_has_ended(
 
     with pytest.raises(ConnectionFailed):
         session.get("products")
+
+
+class CountingLock:
+    """A lock that tells when a number of threads have come to it."""
+
+    def __init__(self, expected: int) -> None:
+        self._lock, self._guard = threading.Lock(), threading.Lock()
+        self._missing = expected
+        self.all_here = threading.Event()
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        """Count the caller, then acquire."""
+        with self._guard:
+            self._missing -= 1
+            if self._missing == 0:
+                self.all_here.set()
+        return self._lock.acquire(blocking=blocking)
+
+    def release(self) -> None:
+        """Release."""
+        self._lock.release()
+
+
+def test_a_failure_is_shared_by_the_threads_that_waited_for_it(clocks: TwoClocks) -> None:
+    asked: list[int] = []
+    lock = CountingLock(16)
+
+    def fetch() -> Token:
+        asked.append(1)
+        lock.all_here.wait(10)
+        raise ConnectionFailed("the host is down")
+
+    source = TokenSource(None, fetch, clock=clocks.clock)
+    source._lock = lock
+    failures: list[ConnectionFailed] = []
+
+    def ask() -> None:
+        try:
+            source.token()
+        except ConnectionFailed as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert (len(asked), len(failures)) == (1, 16)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_clock_hours_ahead_costs_one_token_not_one_for_each_refusal(
+    clocks: TwoClocks, credentials: Credentials, status: int
+) -> None:
+    tokens = [jwt({"exp": clocks.wall - 9_000, "orgId": "o", "n": n}) for n in range(9)]
+    with (
+        server_of(tokens, "none of them", status) as server,
+        login(credentials, base_url=server.url, clock=clocks.clock) as session,
+    ):
+        for _ in range(5):
+            with pytest.raises(Forbidden):
+                session.get("products")
+
+        assert [seen.target for seen in server.seen].count("/oauth/token") == 2

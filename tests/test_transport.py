@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import inspect
 import logging
+import os
 import re
 import warnings
 from typing import TYPE_CHECKING
@@ -78,6 +79,7 @@ def m3ter(seen: Seen) -> list[bytes]:
     [
         ("https://api.m3ter.com", "https://api.m3ter.com"),
         ("https://api.m3ter.com/", "https://api.m3ter.com"),
+        ("HTTPS://API.m3ter.com", "https://api.m3ter.com"),
         ("  https://api.m3ter.com\n", "https://api.m3ter.com"),
         ("https://proxy.example.com/m3ter/", "https://proxy.example.com/m3ter"),
         ("http://localhost:8080", "http://localhost:8080"),
@@ -121,6 +123,14 @@ def test_plain_http_is_for_loopback_alone(url: str) -> None:
         "https://api.m3ter.com#x",
         "https://[::1",
         "https://api.m3ter.com:99999",
+        "https://api.evil.test\\.m3ter.com",
+        "https://api.evil.test\\@api.m3ter.com",
+        "https://\u0430pi.m3ter.com",
+        "https://api.m3ter.com?",
+        "https://api.m3ter.com#",
+        "https://api.m3ter.com/a b",
+        "https://api.m3ter.com/a/../b",
+        "https://api.m3ter.com/%2e%2e",
     ],
 )
 def test_what_is_no_base_url_is_refused(url: str) -> None:
@@ -548,3 +558,36 @@ def test_a_request_warns_of_nothing(sandbox: Sandbox, credentials: Credentials) 
         warnings.simplefilter("error")
         with login(credentials, base_url=sandbox.url) as session:
             session.get(f"/organizations/{DEMO_ORG_ID}/products")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "key:the-secret-8471@api.m3ter.com",
+        "https:/k:the-secret-8471@h/x",
+        "the-secret-8471",
+        "https:the-secret-8471",
+    ],
+)
+def test_a_base_url_that_may_be_a_secret_is_not_repeated(text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        checked_base_url(text)
+
+    assert "8471" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
+def test_a_forked_child_opens_connections_of_its_own(sandbox: Sandbox, credentials: Credentials) -> None:
+    with login(credentials, base_url=sandbox.url) as session:
+        before = session._transport._adapter
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:  # pragma: no cover - another process
+            os.write(writer, b"shared" if session._transport._adapter is before else b"own")
+            os._exit(0)
+        os.waitpid(child, 0)
+        os.close(writer)
+
+        assert os.read(reader, 10) == b"own"
+        os.close(reader)
+        assert session.get("products") == {"data": []}
