@@ -29,8 +29,7 @@ _SECONDS_TO_END = 10
 _UNWANTED = (
     "M3TER_",
     "BINDER_",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
+    "PYTHON",  # PYTHONDONTWRITEBYTECODE would have our modules compiled at each start, and nobody else's
     "NETRC",
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",

@@ -57,7 +57,7 @@ def sandbox(bench: Bench) -> list[Line]:
     if isinstance(command, list):
         commands["prism"] = command
     note = command if isinstance(command, str) else ""
-    starts = _starts(commands, bench.rounds(_STARTS))
+    starts = _starts(bench, commands)
     rates = _rates(bench, commands)
     faster, more = Goal("ratio", 1.0), Goal("ratio", 1.0, at_least=True)
     return [
@@ -83,11 +83,11 @@ def sandbox(bench: Bench) -> list[Line]:
     ]
 
 
-def _starts(commands: dict[str, list[str]], rounds: int) -> dict[str, Samples]:
+def _starts(bench: Bench, commands: dict[str, list[str]]) -> dict[str, Samples]:
     seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for number in range(rounds + 1):
+    for number in range(bench.rounds(_STARTS) + 1):
         for name, command in commands.items():
-            with _running(command) as server:
+            with _running(bench, command) as server:
                 if number:  # the first one fills the caches of files and bytecode
                     seconds[name].append(server.seconds)
     return {name: Samples("s", tuple(values)) for name, values in seconds.items()}
@@ -97,10 +97,10 @@ def _rates(bench: Bench, commands: dict[str, list[str]]) -> dict[tuple[str, int]
     """Return answers per second by server and number of connections; an idle server costs the other nothing."""
     rates: dict[tuple[str, int], list[float]] = {}
     if "prism" in commands:
-        with _running(commands["sandbox"]) as ours, _running(commands["prism"]) as theirs:
+        with _running(bench, commands["sandbox"]) as ours, _running(bench, commands["prism"]) as theirs:
             _take_turns(bench, {"sandbox": ours, "prism": theirs}, rates)
     else:
-        with _running(commands["sandbox"]) as ours:
+        with _running(bench, commands["sandbox"]) as ours:
             _take_turns(bench, {"sandbox": ours}, rates)
     return {key: Samples("1/s", tuple(values)) for key, values in rates.items()}
 
@@ -123,13 +123,14 @@ def _take_turns(bench: Bench, servers: dict[str, Running], rates: dict[tuple[str
 
 
 @contextmanager
-def _running(command: Sequence[str]) -> Iterator[Running]:
+def _running(bench: Bench, command: Sequence[str]) -> Iterator[Running]:
     """Start a server and wait for its first answer; end it afterwards."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     started = time.perf_counter()
     process = subprocess.Popen(
         [*command, "--port", str(port)],
+        env=bench.environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
