@@ -36,6 +36,9 @@ __all__ = [
     "unload_ipython_extension",
 ]
 
+# Written here, where the build reads it too: asking the installed metadata costs as much as a login.
+__version__ = "0.1.0"
+
 _HOMES = {
     "Credentials": "credentials",
     "M3terError": "errors",
@@ -47,8 +50,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return import_module("importlib.metadata").version("m3ter-nb")
     if name in _HOMES:
         value = globals()[name] = getattr(import_module(f"m3ter_nb.{_HOMES[name]}"), name)
         return value

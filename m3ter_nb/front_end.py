@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,11 +41,8 @@ def can_wait_for_form(shell: InteractiveShell) -> bool:
     """Whether a cell may await the form: the kernel handles a widget's message meanwhile."""
     if getattr(shell, "kernel", None) is None:
         return False
-    try:
-        numbers = version("ipykernel").split(".")[:2]
-        return tuple(int(number) for number in numbers) >= _WAITING_IPYKERNEL
-    except (PackageNotFoundError, ValueError):
-        return False
+    ipykernel = sys.modules.get("ipykernel")
+    return tuple(getattr(ipykernel, "version_info", ()))[:2] >= _WAITING_IPYKERNEL
 
 
 def on_binder() -> bool:

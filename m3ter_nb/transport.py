@@ -12,7 +12,6 @@ import os
 import re
 import time
 import weakref
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -24,6 +23,7 @@ from urllib3 import connection, connectionpool
 from urllib3 import exceptions as u3
 from urllib3.util.retry import Retry
 
+from m3ter_nb import __version__
 from m3ter_nb.errors import (
     ConnectionBroken,
     ConnectionFailed,
@@ -157,7 +157,7 @@ class Transport:
         }
         self.ca_bundle = _ca_bundle() if self.base_url.startswith("https:") else None
         self._headers = {
-            "User-Agent": f"m3ter_nb/{version('m3ter-nb')} {requests.utils.default_user_agent()}",
+            "User-Agent": f"m3ter_nb/{__version__} {requests.utils.default_user_agent()}",
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
         }

@@ -76,7 +76,7 @@ def siblings(path: Path, module: str) -> set[str]:
             if node.level and not inside_package:
                 names = [node.module] if node.module else [alias.name for alias in node.names]
             elif node.module == "m3ter_nb":
-                names = [alias.name for alias in node.names]
+                names = [alias.name for alias in node.names if alias.name != "__version__"]
             elif (node.module or "").startswith("m3ter_nb."):
                 names = [(node.module or "").split(".")[1]]
             else:
