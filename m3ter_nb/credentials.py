@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, NamedTuple, Never
 
 from m3ter_nb.errors import CredentialsConflict, CredentialsError, CredentialsMissing, InvalidArgument
 from m3ter_nb.frames import without_frames
@@ -147,8 +146,7 @@ class Credentials:
         raise InvalidArgument("Credentials are not pickled: the secret would be written in clear.")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What the environment or ``.env`` says, all of it from one place.
 
     Attributes:
@@ -161,7 +159,7 @@ class Settings:
     """
 
     credentials: Credentials | None = None
-    token: str | None = field(default=None, repr=False)
+    token: str | None = None
     org_id: str | None = None
     base_url: str | None = None
     source: str = ""
@@ -171,6 +169,12 @@ class Settings:
     def complete(self) -> bool:
         """Whether there is something to log in with."""
         return self.credentials is not None or self.token is not None
+
+    def __repr__(self) -> str:
+        return f"Settings(hidden, from {self.source or 'nowhere'})"
+
+    def __reduce_ex__(self, protocol: object) -> Never:
+        raise InvalidArgument("Settings are not pickled: a secret or a token would be written in clear.")
 
 
 def looks_like_token(text: str) -> bool:

@@ -6,9 +6,7 @@ terminal; otherwise an error that names the variables to set. Never a form that 
 
 from __future__ import annotations
 
-import getpass
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from m3ter_nb.credentials import Credentials, Settings, find_host, find_settings
@@ -34,8 +32,7 @@ _VARIABLES_TO_SET = (
 )
 
 
-@dataclass(frozen=True)
-class FrontEnd:
+class FrontEnd(NamedTuple):
     """What the front end can do.
 
     Attributes:
@@ -53,8 +50,7 @@ class FrontEnd:
     binder: bool = False
 
 
-@dataclass(frozen=True)
-class LoginOptions:
+class LoginOptions(NamedTuple):
     """What was asked for.
 
     Attributes:
@@ -252,8 +248,7 @@ class LoginFlow:
 
     def open(self, settings: Settings, options: LoginOptions, *, typed: bool) -> Login:
         """Make the token request and bind the names."""
-        settings = replace(
-            settings,
+        settings = settings._replace(
             base_url=options.base_url or settings.base_url,
             org_id=options.org_id or settings.org_id,
         )
@@ -366,7 +361,7 @@ class _FormLogin:
 
     def _sandbox(self) -> None:
         sandbox = self._flow.start_sandbox()
-        self.options = replace(self.options, base_url=sandbox.url, org_id=None)
+        self.options = self.options._replace(base_url=sandbox.url, org_id=None)
         self._known = Settings()
         self.widget.set_host(self._flow.target(self.options, self._known))
         self.widget.offer_demo(self._demo)
@@ -374,7 +369,7 @@ class _FormLogin:
 
 
 def _typed(known: Settings, credentials: Credentials) -> Settings:
-    return replace(known, credentials=credentials, token=None, source=credentials.source)
+    return known._replace(credentials=credentials, token=None, source=credentials.source)
 
 
 def _because_of(known: Settings, options: LoginOptions, *, of_form: bool = False) -> str:
@@ -392,6 +387,8 @@ def _asked(*, hidden_key_id: bool) -> Credentials:
     Raises:
         NotLoggedIn: Ctrl-C, Ctrl-D, or an interrupt.
     """
+    import getpass  # noqa: PLC0415 - only where somebody is asked
+
     try:
         key_id = getpass.getpass("Access Key id (hidden): ") if hidden_key_id else input("Access Key id: ")
         secret = getpass.getpass("Api Secret (hidden): ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, unquote, urlsplit
@@ -21,7 +20,6 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
 )
 from m3ter_nb.frames import without_frames
-from m3ter_nb.refusals import refused
 from m3ter_nb.tokens import (
     DEFAULT_MARGIN,
     Token,
@@ -271,6 +269,8 @@ class M3terSession:
             token = self.renewed(token)
             response = self._send(method, url, params, body, json)
         if response.status_code >= 300:  # noqa: PLR2004 - redirects are not followed: the token stays home
+            from m3ter_nb.refusals import refused  # noqa: PLC0415 - only where something was refused
+
             raise refused(
                 response,
                 method=method,
@@ -455,7 +455,7 @@ def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
             base_url=unquoted(os.environ.get(HOST_VARIABLE)),
             source=credentials.source,
         )
-    settings = replace(settings, base_url=base_url or settings.base_url, org_id=org_id or settings.org_id)
+    settings = settings._replace(base_url=base_url or settings.base_url, org_id=org_id or settings.org_id)
     return open_session(settings, refresh=refresh, timeout=timeout, margin=margin, notify=notify, clock=clock)
 
 

@@ -299,7 +299,7 @@ def _refusal(response: requests.Response, host: str, credentials: Credentials) -
         return ConnectionFailed(f"{host} cannot give a token now ({status}). Log in again {when}.")
     return LoginRefused(
         f"{host} does not accept the Access Key id and Api Secret from {credentials.source} ({status}). "
-        " Check that both belong together, are not swapped, and that the key is ACTIVE in the Console "
+        "Check that both belong together, are not swapped, and that the key is ACTIVE in the Console "
         "(Settings > Access > Service Users).",
         status=status,
     )

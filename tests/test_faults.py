@@ -13,7 +13,6 @@ import threading
 import time
 import traceback
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,7 +76,7 @@ def patient(clocks: TwoClocks, waits: list[float], told: list[str]) -> Callable[
             credentials,
             base_url=url,
             timeout=timeout,
-            clock=replace(clocks.clock, sleep=waits.append),
+            clock=clocks.clock._replace(sleep=waits.append),
             notify=told.append,
             org_id="o" if "127.0.0.1" in url and credentials.key_id == "a-key-id" else None,
         )
@@ -644,7 +643,7 @@ def test_ctrl_c_ends_a_wait(marked: Credentials, clocks: TwoClocks) -> None:
 
     with (
         OddServer.saying(token_answer(TOKEN), answer(503), json_answer({"data": []})) as server,
-        login(marked, base_url=server.url, org_id="o", clock=replace(clocks.clock, sleep=sleep)) as session,
+        login(marked, base_url=server.url, org_id="o", clock=clocks.clock._replace(sleep=sleep)) as session,
         pytest.raises(KeyboardInterrupt) as caught,
     ):
         session.get("products")

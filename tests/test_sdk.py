@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import traceback
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -194,7 +193,7 @@ def refused_at_its_end(sandbox: Sandbox, credentials: Credentials, clocks: TwoCl
     session = login(
         credentials,
         base_url=sandbox.url,
-        clock=replace(clocks.clock, sleep=lambda _: None),
+        clock=clocks.clock._replace(sleep=lambda _: None),
         notify=lambda _: None,
     )
     clocks.advance(18_000 - 250)

@@ -17,7 +17,6 @@ import sys
 import textwrap
 import traceback
 import urllib.parse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -662,7 +661,7 @@ def test_a_host_that_went_away_shows_no_token(
 def test_a_token_that_ends_between_two_attempts_is_not_shown(
     watch: Watch, sandbox: Sandbox, clocks: TwoClocks
 ) -> None:
-    session = m3ter_nb.login(clock=replace(clocks.clock, sleep=clocks.advance), refresh=False)
+    session = m3ter_nb.login(clock=clocks.clock._replace(sleep=clocks.advance), refresh=False)
     clocks.advance(18_000 - 70)
     sandbox.faults.fail(503, times=2, retry_after=40)
     watch.shell.user_ns["session"] = session

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,7 +53,7 @@ def open_login(
             credentials,
             base_url=sandbox.url,
             refresh=refresh,
-            clock=replace(clocks.clock, sleep=waits.append),
+            clock=clocks.clock._replace(sleep=waits.append),
             notify=told.append,
         )
 
@@ -635,7 +634,7 @@ def test_ctrl_c_in_a_renewal_before_a_cell_ends_it_and_runs_the_cell(
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    session = login(credentials, base_url=sandbox.url, clock=replace(clocks.clock, sleep=interrupt))
+    session = login(credentials, base_url=sandbox.url, clock=clocks.clock._replace(sleep=interrupt))
     shell.magics_manager.registry["M3terMagics"]._logins.add("m3ter", session, typed=False)
     clocks.advance(FIVE_HOURS)
     sandbox.faults.fail(503, path="/oauth/token", times=4)
