@@ -184,7 +184,7 @@ def test_each_term_of_the_documented_console_steps_is_there(introduction: str, t
 
 
 def test_there_are_these_notebooks_and_nothing_else() -> None:
-    tracked = sorted(path.name for path in (ROOT / "notebooks").iterdir() if not path.name.startswith("."))
+    tracked = sorted(path.name for path in (ROOT / "notebooks").glob("*.*") if not path.name.startswith("."))
 
     assert tracked == list(NAMES)
 
