@@ -305,6 +305,7 @@ class _FormLogin:
         from m3ter_nb.form import LoginForm  # noqa: PLC0415 - ipywidgets, only where a form is shown
 
         self._flow = flow
+        self._notes = ""
         self.options = options
         self._known = known
         sandbox = flow.sandbox()
@@ -338,7 +339,9 @@ class _FormLogin:
             names=login.names,
             expires_at=token.expires_at if token else None,
             renews=login.session.source.renews,
-            source=login.session.credentials_source,
+            source=f"{login.session.credentials_source}. {self._notes}"
+            if self._notes
+            else login.session.credentials_source,
         )
 
     def _submit(self, key_id: str, secret: str) -> LoginCard:
@@ -354,6 +357,8 @@ class _FormLogin:
         )
 
     def _login(self, credentials: Credentials) -> LoginCard:
+        # Printed by a widget's message, a note would go where nobody looks: the card says it.
+        self._notes = " ".join(credentials.notes)
         return self.card(self._flow.open(_typed(self._known, credentials), self.options, typed=True))
 
     def _logout(self) -> None:

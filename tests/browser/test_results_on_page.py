@@ -68,3 +68,14 @@ def test_the_pictures_of_the_readme_are_what_the_product_looks_like(open_noteboo
 
     assert empty.width > 300
     assert card.width > 300
+
+
+def test_white_space_around_a_paste_is_removed_and_the_card_says_so(open_notebook: OpenNotebook) -> None:
+    notebook = open_notebook("%m3ter_sandbox", "%m3ter_login --form")
+    notebook.run_all()
+    form = notebook.form()
+    form.fill(DEMO_KEY_ID, f"  {DEMO_SECRET} ")
+    form.secret.press("Enter")
+    form.expect_phase("in")
+
+    expect(form.box).to_contain_text("the form. White space around the Api Secret was removed.")
