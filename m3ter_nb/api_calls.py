@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from m3ter_nb.api import largest_page, reads_only
 from m3ter_nb.errors import ConfirmationNeeded, M3terError
 from m3ter_nb.records import Records, as_records
-from m3ter_nb.session import largest_page, reads_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
+from .api import METHODS
 from .bodies import encode_body
 from .errors import InvalidArgument
 from .placeholders import evaluate, fill_json, fill_path, fill_query, json_value, placeholder_end
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = ["METHODS", "OPTIONS", "RESOURCES", "Call", "completions", "parse_call"]
-
-METHODS: Final = ("GET", "POST", "PUT", "DELETE")
-"""The methods of the m3ter API; it has no PATCH (OpenAPI document)."""
 
 OPTIONS: Final = ("--all", "--body", "--limit", "--name", "--show", "--yes")
 SHOWABLE: Final = ("curl", "python")

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, unquote, urlsplit
 
+from m3ter_nb.api import METHODS, largest_page, query_of, safe_to_repeat
 from m3ter_nb.bodies import decode_body, encode_body
 from m3ter_nb.clock import SYSTEM_CLOCK, Clock
 from m3ter_nb.credentials import HOST_VARIABLE, ORG_VARIABLE, Credentials, Settings, find_settings, unquoted
@@ -36,43 +37,10 @@ if TYPE_CHECKING:
     import requests
     from m3ter import AsyncM3ter, M3ter
 
-__all__ = ["METHODS", "M3terSession", "largest_page", "login", "open_session", "reads_only"]
-
-METHODS = ("GET", "POST", "PUT", "DELETE")
+__all__ = ["M3terSession", "login", "open_session"]
 
 _REFUSED = (401, 403)
 
-# RFC 9110 section 9.2.2; a PUT carries a version, so a second one that follows a lost answer is refused, not applied.
-_IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
-# POSTs that only read.
-_READING_POSTS = ("/usage/query", "/dataexplorer/")
-
-# The largest pageSize that a list takes is 100 but for these (pageSize maxima of the OpenAPI document).
-_PAGES_OF_200 = frozenset(
-    {
-        "balancechargeschedules",
-        "balancetransactionschedules",
-        "charges",
-        "children",
-        "counterpricings",
-        "counters",
-        "destinations",
-        "externalmappings",
-        "integrationconfigs",
-        "integrationruns",
-        "invitations",
-        "lookuptables",
-        "permissions",
-        "plangroups",
-        "products",
-        "revisions",
-        "transactions",
-        "usergroups",
-        "users",
-        "webhooks",
-    }
-)
-_PAGE_SIZE = {"usageReport": 50}
 # Documented as a UUID; what matters is that it stays one segment of a path.
 _ORG_ID = re.compile(r"[\w-]+", re.ASCII)
 _REMEMBERED_VERSIONS = 20_000
@@ -352,10 +320,10 @@ class M3terSession:
             method,
             url,
             auth=self._auth,
-            params=_joined(params),
+            params=query_of(params),
             body=body,
             content_type="application/json" if body is not None else None,
-            repeatable=method in _IDEMPOTENT or _safe_to_repeat(url, json),
+            repeatable=safe_to_repeat(method, urlsplit(url).path, json),
         )
 
     def ended(self, token: Token) -> bool:
@@ -494,13 +462,6 @@ def _given_token(settings: Settings, clock: Clock) -> Token:
     return ready_token(settings.token or "", source=settings.source, clock=clock)
 
 
-def largest_page(path: str) -> int:
-    """Return the largest ``pageSize`` that a list takes (its documented maximum)."""
-    pieces = [piece for piece in path.partition("?")[0].split("/") if piece]
-    name = pieces[-1] if pieces else ""
-    return _PAGE_SIZE.get(name, 200 if name in _PAGES_OF_200 else 100)
-
-
 def _agreed_org_id(of_token: str | None, asked_for: str | None) -> str | None:
     asked_for = unquoted(asked_for)
     for org_id in (of_token, asked_for):
@@ -514,35 +475,3 @@ def _agreed_org_id(of_token: str | None, asked_for: str | None) -> str | None:
             "Use a key of that organization, or leave the id out: the token knows its own.",
         )
     return asked_for or of_token
-
-
-def _joined(params: Any) -> Any:
-    """Join lists by commas, as the official SDKs send them, and write booleans as JSON does."""
-    if not isinstance(params, dict):
-        return params
-    return {key: _query_value(value) for key, value in params.items()}
-
-
-def _query_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return ",".join(str(item) for item in value)
-    return value
-
-
-def reads_only(method: str, path: str) -> bool:
-    """Tell whether a call asks and changes nothing: a GET, or a POST that is a usage query."""
-    return method == "GET" or (method == "POST" and any(mark in f"/{path}" for mark in _READING_POSTS))
-
-
-def _safe_to_repeat(url: str, json: Any) -> bool:
-    """Whether a POST may be sent twice: it only reads, or m3ter drops the second of its measurements by their uid."""
-    path = urlsplit(url).path
-    if reads_only("POST", path):
-        return True
-    if not path.endswith("/measurements") or not isinstance(json, dict):
-        return False
-    measurements = json.get("measurements")
-    # Idempotent "within a 35-day window" by uid (docs: faqs-metering).
-    return isinstance(measurements, list) and all(isinstance(m, dict) and m.get("uid") for m in measurements)

@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "frames": {"errors"},
     "failures": {"errors"},
+    "api": set(),
     "bodies": {"errors"},
     "credentials": {"errors", "frames"},
     "clock": set(),
@@ -24,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "tokens": {"bodies", "clock", "credentials", "errors", "frames", "transport"},
     "refusals": {"bodies", "errors", "tokens", "transport"},
     "session": {
+        "api",
         "bodies",
         "clock",
         "credentials",
@@ -36,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "sdk": {"errors", "session", "tokens", "transport"},
     "placeholders": {"bodies", "errors"},
-    "calls": {"bodies", "errors", "placeholders"},
+    "calls": {"api", "bodies", "errors", "placeholders"},
     "snippets": {"errors"},
     "table": {"errors"},
     "records": {"errors", "table"},
@@ -57,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
         "tokens",
         "transport",
     },
-    "api_calls": {"calls", "errors", "logins", "records", "session", "snippets"},
+    "api_calls": {"api", "calls", "errors", "logins", "records", "session", "snippets"},
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import m3ter_nb
+from m3ter_nb.api import largest_page
 from m3ter_nb.errors import (
     BadRequest,
     CredentialsMissing,
@@ -22,7 +23,7 @@ from m3ter_nb.errors import (
     VersionConflict,
 )
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET
-from m3ter_nb.session import M3terSession, largest_page
+from m3ter_nb.session import M3terSession
 from m3ter_nb.tokens import Token, TokenSource
 from m3ter_nb.transport import Transport
 
