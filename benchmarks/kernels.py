@@ -15,19 +15,22 @@ __all__ = ["Cost", "cost_of_cell"]
 
 _PATIENCE: Final = 60
 
-# Runs in the kernel. The cell is measured where it runs: the way there and back is not its cost.
-_PROBE: Final = """
-def _cost(cell):
-    import gc, time, psutil
+# Runs in the kernel, in cells of its own. The measured cell is run as a front end runs it: as deep in Python's stack as
+# a user's cell, for CPython 3.11 and later get slow where hot code straddles two chunks of that stack.
+_BEFORE: Final = """
+import gc as _gc, time as _time, psutil as _psutil
+_moments = []
+def _note_moment(_=None):
+    _moments.append(_time.perf_counter())
+def _cost():
     shell = get_ipython()
-    shell.run_cell("pass").raise_error()
-    gc.collect()
-    started = time.perf_counter()
-    result = shell.run_cell(cell)
-    seconds = time.perf_counter() - started
-    result.raise_error()
-    gc.collect()
-    return seconds, psutil.Process().memory_full_info().uss
+    shell.events.unregister("pre_run_cell", _note_moment)
+    shell.events.unregister("post_run_cell", _note_moment)
+    _gc.collect()
+    return _moments[-1 - len(_moments) % 2] - _moments[-2 - len(_moments) % 2], _psutil.Process().memory_full_info().uss
+get_ipython().events.register("post_run_cell", _note_moment)
+get_ipython().events.register("pre_run_cell", _note_moment)
+_gc.collect()
 """
 
 

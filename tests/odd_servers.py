@@ -242,14 +242,31 @@ def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
         except ValueError:
             return x509.DNSName(name)
 
+    # Python 3.13 verifies strictly (RFC 5280): a CA says what its key is for, and both say which key.
+    may_sign = x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=True,
+        crl_sign=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
     ca = (
         builder("Test CA", ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(may_sign, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     leaf = (
         builder("server", key.public_key())
         .add_extension(x509.SubjectAlternativeName([alternative(name) for name in names]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+        )
         .sign(ca_key, hashes.SHA256())
     )
     server_pem, ca_pem = folder / "server.pem", folder / "ca.pem"
