@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jupyter_client.manager import KernelManager
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from jupyter_client.blocking.client import BlockingKernelClient
+
 __all__ = ["Cost", "cost_of_cell"]
 
 _PATIENCE: Final = 60
 
-# Runs in the kernel, in cells of its own. The measured cell is run as a front end runs it: as deep in Python's stack as
-# a user's cell, for CPython 3.11 and later get slow where hot code straddles two chunks of that stack.
+# Runs silently in the kernel, which fires no event for it: the two moments are those before and after the measured cell.
 _BEFORE: Final = """
 import gc as _gc, time as _time, psutil as _psutil
 _moments = []
 def _note_moment(_=None):
     _moments.append(_time.perf_counter())
 def _cost():
-    shell = get_ipython()
-    shell.events.unregister("pre_run_cell", _note_moment)
-    shell.events.unregister("post_run_cell", _note_moment)
+    before, after = _moments
     _gc.collect()
-    return _moments[-1 - len(_moments) % 2] - _moments[-2 - len(_moments) % 2], _psutil.Process().memory_full_info().uss
-get_ipython().events.register("post_run_cell", _note_moment)
-get_ipython().events.register("pre_run_cell", _note_moment)
+    return after - before, _psutil.Process().memory_full_info().uss
+for _event in ("pre_run_cell", "post_run_cell"):
+    get_ipython().events.register(_event, _note_moment)
 _gc.collect()
 """
 
@@ -47,7 +46,10 @@ class Cost(NamedTuple):
 
 
 def cost_of_cell(cell: str, environ: dict[str, str], folder: Path) -> Cost:
-    """Start a kernel, run one cell in it, and end the kernel.
+    """Start a kernel, run one cell in it as a front end does, and end the kernel.
+
+    The cell is not run from within another one: CPython 3.11 and later lose tens of milliseconds where hot code happens
+    to lie across two chunks of the interpreter's stack, so a cell must be as deep in it as a user's is.
 
     Args:
         cell: the code; magics are fine.
@@ -63,16 +65,20 @@ def cost_of_cell(cell: str, environ: dict[str, str], folder: Path) -> Cost:
     try:
         client.start_channels()
         client.wait_for_ready(timeout=_PATIENCE)
-        reply = client.execute(
-            f"{_PROBE}\n_told = _cost({cell!r})",
-            user_expressions={"told": "_told"},
-            allow_stdin=False,
-            reply=True,
-            timeout=_PATIENCE,
-        )["content"]
+        _run(client, "pass")
+        _run(client, _BEFORE, silent=True)
+        _run(client, cell)
+        told = _run(client, "", silent=True, user_expressions={"cost": "_cost()"})["cost"]
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+    return Cost(*ast.literal_eval(told["data"]["text/plain"]))
+
+
+def _run(client: BlockingKernelClient, code: str, **options: Any) -> dict[str, Any]:
+    """Run a cell in a kernel, and return its user expressions."""
+    reply = client.execute(code, allow_stdin=False, reply=True, timeout=_PATIENCE, **options)["content"]
     if reply["status"] != "ok":
-        raise RuntimeError(f"{cell!r} failed: {reply.get('ename')}: {reply.get('evalue')}")
-    return Cost(*ast.literal_eval(reply["user_expressions"]["told"]["data"]["text/plain"]))
+        raise RuntimeError(f"{code!r} failed: {reply.get('ename')}: {reply.get('evalue')}")
+    expressions: dict[str, Any] = reply["user_expressions"]
+    return expressions
