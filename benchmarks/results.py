@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import psutil
-import pyperf
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import pyperf  # type: ignore[import-untyped]  # it ships no types
 
 __all__ = ["Goal", "Line", "Samples", "machine", "markdown", "saved", "versions"]
 

@@ -29,7 +29,7 @@ def alternate(
     figures: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         # Every other round goes backwards, so that nobody always runs in another's wake.
-        for name in list(ways) if number % 2 == 0 else reversed(ways):
+        for name in list(ways) if number % 2 == 0 else reversed(list(ways)):
             way, calls = ways[name], times if isinstance(times, int) else times[name]
             gc.collect()
             started = time.perf_counter()

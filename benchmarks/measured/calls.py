@@ -61,7 +61,7 @@ def get(rounds: int) -> dict[str, list[float]]:
     session = m3ter_nb.login()
     raw = requests.Session()
     headers = {"Authorization": f"Bearer {documented_login()}"}
-    sdk = m3ter.M3ter()
+    sdk, cured = m3ter.M3ter(), session.sdk()
     plain = http.client.HTTPConnection(urlsplit(URL).netloc)
     path = f"products/{PRODUCT_ID}"
     target = urlsplit(f"{BASE}/{path}").path
@@ -85,7 +85,6 @@ def get(rounds: int) -> dict[str, list[float]]:
         "our sdk": lambda: cured.products.retrieve(PRODUCT_ID),
         "http.client": by_http_client,
     }
-    cured = session.sdk()
     return alternate(ways, rounds, times=50)
 
 

@@ -6,9 +6,13 @@ import gc
 import io
 import time
 from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
 
 from alternating import main
-from shells import fresh_shell
+from shells import fresh_shell, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CELLS = 400
 HOOKS = 5_000
@@ -23,21 +27,21 @@ def empty_cell(rounds: int) -> dict[str, list[float]]:
     figures: dict[str, list[float]] = {"without": [], "with": []}
 
     def measure(name: str) -> None:
+        run_cell: Callable[[str], object] = shell.run_cell
         for _ in range(CELLS // 10):
-            shell.run_cell("pass")
+            run_cell("pass")
         gc.collect()
         started = time.perf_counter()
         for _ in range(CELLS):
-            shell.run_cell("pass")
+            run_cell("pass")
         figures[name].append((time.perf_counter() - started) / CELLS)
 
     with redirect_stdout(io.StringIO()):
         for _ in range(rounds):
             measure("without")
-            for cell in ("%load_ext m3ter_nb", "%m3ter_login"):
-                shell.run_cell(cell).raise_error()
+            run(shell, "%load_ext m3ter_nb", "%m3ter_login")
             measure("with")
-            shell.run_cell("%unload_ext m3ter_nb").raise_error()
+            run(shell, "%unload_ext m3ter_nb")
     return figures
 
 
@@ -45,8 +49,7 @@ def hooks_alone(rounds: int) -> dict[str, list[float]]:
     """Measure what IPython calls before and after a cell, without the cell; seconds for both hooks."""
     shell = fresh_shell()
     with redirect_stdout(io.StringIO()):
-        for cell in ("%load_ext m3ter_nb", "%m3ter_login"):
-            shell.run_cell(cell).raise_error()
+        run(shell, "%load_ext m3ter_nb", "%m3ter_login")
     ours = [
         hook
         for event in ("pre_run_cell", "post_run_cell")

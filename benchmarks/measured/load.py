@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from functools import partial
 from urllib.parse import urlsplit
 
 
@@ -62,6 +63,10 @@ class _Asker(asyncio.Protocol):
                 self._ended.set_exception(error)
 
 
+def _itself(asker: _Asker) -> _Asker:
+    return asker
+
+
 async def rate(url: str, token: str, connections: int, seconds: float) -> float:
     """Return answers per second."""
     parts = urlsplit(url)
@@ -75,9 +80,8 @@ async def rate(url: str, token: str, connections: int, seconds: float) -> float:
     askers: list[_Asker] = []
     for _ in range(connections):
         ended = loop.create_future()
-        _, asker = await loop.create_connection(
-            lambda ended=ended: _Asker(request, started + seconds, ended), parts.hostname, parts.port
-        )
+        asker = _Asker(request, started + seconds, ended)
+        await loop.create_connection(partial(_itself, asker), parts.hostname or "", parts.port or 80)
         ends.append(ended)
         askers.append(asker)
     await asyncio.gather(*ends)

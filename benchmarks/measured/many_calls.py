@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 
 import m3ter
-from shells import fresh_shell
+from shells import fresh_shell, run
 
 import m3ter_nb
 
@@ -50,8 +50,7 @@ def by_magic(line: str, calls: int) -> None:
     """Log in and call in a fresh shell."""
     shell = fresh_shell()
     with redirect_stdout(io.StringIO()):
-        for cell in ("%load_ext m3ter_nb", "%m3ter_login", *[f"answer = %m3ter {line}"] * calls):
-            shell.run_cell(cell).raise_error()
+        run(shell, "%load_ext m3ter_nb", "%m3ter_login", *[f"answer = %m3ter {line}"] * calls)
 
 
 def sdk(calls: int) -> None:

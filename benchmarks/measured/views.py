@@ -6,7 +6,7 @@ import io
 from contextlib import redirect_stdout
 
 from alternating import alternate, main
-from shells import fresh_shell
+from shells import fresh_shell, run
 
 PRODUCTS = 10_000
 
@@ -15,8 +15,7 @@ def html(rounds: int) -> dict[str, list[float]]:
     """Measure ``_repr_html_`` of the records, and of the frame that they become."""
     shell = fresh_shell()
     with redirect_stdout(io.StringIO()):
-        for cell in ("%load_ext m3ter_nb", "%m3ter_login", "products = %m3ter GET products --all"):
-            shell.run_cell(cell).raise_error()
+        run(shell, "%load_ext m3ter_nb", "%m3ter_login", "products = %m3ter GET products --all")
     records = shell.user_ns["products"]
     frame = records.to_frame()
     if not len(records) == len(frame) == PRODUCTS:
