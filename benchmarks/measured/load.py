@@ -63,10 +63,6 @@ class _Asker(asyncio.Protocol):
                 self._ended.set_exception(error)
 
 
-def _itself(asker: _Asker) -> _Asker:
-    return asker
-
-
 async def rate(url: str, token: str, connections: int, seconds: float) -> float:
     """Return answers per second."""
     parts = urlsplit(url)
@@ -80,8 +76,8 @@ async def rate(url: str, token: str, connections: int, seconds: float) -> float:
     askers: list[_Asker] = []
     for _ in range(connections):
         ended = loop.create_future()
-        asker = _Asker(request, started + seconds, ended)
-        await loop.create_connection(partial(_itself, asker), parts.hostname or "", parts.port or 80)
+        made = partial(_Asker, request, started + seconds, ended)
+        _, asker = await loop.create_connection(made, parts.hostname or "", parts.port or 80)
         ends.append(ended)
         askers.append(asker)
     await asyncio.gather(*ends)
