@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import platform
 import statistics
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pyperf  # type: ignore[import-untyped]  # it ships no types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Goal", "Line", "Samples", "machine", "markdown", "saved", "versions"]
 
@@ -50,6 +54,12 @@ class Samples:
         """The middle one."""
         return statistics.median(self.values)
 
+    def against(self, other: Samples, compared: Callable[[float, float], float]) -> float:
+        """Return the median of this compared with the other, round by round: what slows a whole round cancels out."""
+        if len(self.values) != len(other.values):
+            return compared(self.median, other.median)
+        return statistics.median(map(compared, self.values, other.values))
+
     def minus(self, other: Samples) -> Samples:
         """Return what this has over the median of another."""
         return Samples(self.unit, tuple(value - other.median for value in self.values))
@@ -72,17 +82,17 @@ class Goal:
     limit: float
     at_least: bool = False
 
-    def compared(self, ours: float, theirs: float) -> float:
-        """Return the figure that the limit is for."""
+    def compared(self, ours: Samples, theirs: Samples) -> float:
+        """Return the figure that the limit is for: the median over the rounds, each compared with its own."""
         match self.kind:
             case "ratio":
-                return ours / theirs
+                return ours.against(theirs, operator.truediv)
             case "difference":
-                return ours - theirs
+                return ours.against(theirs, operator.sub)
             case "count":
-                return ours
+                return ours.median
 
-    def met(self, ours: float, theirs: float) -> bool:
+    def met(self, ours: Samples, theirs: Samples) -> bool:
         """Whether the goal is met."""
         figure = self.compared(ours, theirs)
         return figure >= self.limit if self.at_least else figure <= self.limit
@@ -124,7 +134,14 @@ class Line:
         """Whether the goal is met; None where there is none, or nothing was measured."""
         if self.ours is None or self.theirs is None or self.goal is None:
             return None
-        return self.goal.met(self.ours.median, self.theirs.median)
+        return self.goal.met(self.ours, self.theirs)
+
+    @property
+    def compared(self) -> float | None:
+        """The figure that the goal limits; None where there is none."""
+        if self.ours is None or self.theirs is None or self.goal is None:
+            return None
+        return self.goal.compared(self.ours, self.theirs)
 
     def cells(self) -> list[str]:
         """Return the cells of its row in the table."""
@@ -141,11 +158,9 @@ class Line:
                 self.note,
             ]
         if self.goal is not None and self.goal.kind == "difference":
-            figure = f"{_shown(self.ours.median - self.theirs.median, unit)} over"
-        elif self.theirs.median:
-            figure = f"{self.ours.median / self.theirs.median:.3g}"
+            figure = f"{_shown(self.goal.compared(self.ours, self.theirs), unit)} over"
         else:
-            figure = "-"
+            figure = f"{self.ours.against(self.theirs, operator.truediv):.3g}"
         met = {True: "yes", False: "**no**", None: "-"}[self.met]
         note = f"{met}; {self.note}" if self.note else met
         return [self.what, str(self.ours), self.against, str(self.theirs), figure, goal, note]
@@ -158,6 +173,7 @@ class Line:
             "unit": (self.ours or self.theirs or Samples("1", (0,))).unit,
             "ours": _side(self.ours),
             "theirs": _side(self.theirs),
+            "compared": self.compared,
             "goal": None if self.goal is None else vars(self.goal),
             "met": self.met,
             "note": self.note,

@@ -28,7 +28,7 @@ __all__ = ["sandbox"]
 _PRODUCTS: Final = f"/organizations/{DEMO_ORG_ID}/products"
 _STARTS: Final = 8
 _RATES: Final = 6
-_LOAD_SECONDS: Final = 2.0
+_LOAD_SECONDS: Final = 1.0
 _CONNECTIONS: Final = (1, 8)
 _POLL_SECONDS: Final = 0.002
 _START_SECONDS: Final = 60
@@ -111,7 +111,7 @@ def _take_turns(bench: Bench, servers: dict[str, Running], rates: dict[tuple[str
         name: f"{_PRODUCTS}/{_asked(server.url, 'POST', _PRODUCTS, server.token, product)['id']}"
         for name, server in servers.items()
     }
-    seconds = str(_LOAD_SECONDS / 4 if bench.quick else _LOAD_SECONDS)
+    seconds = str(_LOAD_SECONDS / 2 if bench.quick else _LOAD_SECONDS)
     for number in range(bench.rounds(_RATES) + 1):
         for connections in _CONNECTIONS:
             for name, server in servers.items():

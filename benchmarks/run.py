@@ -41,7 +41,8 @@ _RESULTS: Final = HERE / "RESULTS.md"
 
 _HOW: Final = """\
 Written by `make bench`. Everything runs on one machine over loopback, in one run, by turns (A, B, then B, A), so that
-whatever else the machine does hits all alike. Figures are medians. Start-up and memory are measured in fresh Jupyter
+whatever else the machine does hits all alike. Figures are medians; ratios and differences are medians, too, over the
+rounds, each way compared with the others of its own round. Start-up and memory are measured in fresh Jupyter
 kernels; logins and calls go to a minimal server in a process of its own (`server.py`), so that they
 show what the client costs, not the network. Where the SDK makes a call, it makes its own token request too: that is
 what it does (0.9.0). Memory is the unique set size: what would be free again if the process ended.
