@@ -18,7 +18,7 @@ import pyperf  # type: ignore[import-untyped]  # it ships no types
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Goal", "Line", "Samples", "machine", "markdown", "saved", "versions"]
+__all__ = ["Goal", "Line", "Samples", "machine", "markdown", "remarks", "saved", "versions"]
 
 Unit = Literal["s", "B", "1", "1/s"]
 
@@ -34,6 +34,8 @@ _PACKAGES: Final = (
     "pyperf",
 )
 _PYPERF_UNITS: Final[dict[str, str]] = {"s": "second", "B": "byte", "1": "integer"}
+#: A figure this close to its limit may be on the other side of it in the next run.
+_CLOSE: Final = 0.1
 _HEAD: Final = ("what", "ours", "against", "theirs", "ours / theirs", "goal", "met")
 
 
@@ -97,6 +99,10 @@ class Goal:
         figure = self.compared(ours, theirs)
         return figure >= self.limit if self.at_least else figure <= self.limit
 
+    def close(self, ours: Samples, theirs: Samples) -> bool:
+        """Whether the figure is within a tenth of the limit, on either side; a count is exact."""
+        return self.kind != "count" and abs(self.compared(ours, theirs) - self.limit) <= _CLOSE * self.limit
+
     def shown(self, unit: Unit) -> str:
         """Return the limit in words."""
         sign = "at least " if self.at_least else "at most "
@@ -142,6 +148,13 @@ class Line:
         if self.ours is None or self.theirs is None or self.goal is None:
             return None
         return self.goal.compared(self.ours, self.theirs)
+
+    @property
+    def close(self) -> bool:
+        """Whether another run may say otherwise about the goal."""
+        if self.ours is None or self.theirs is None or self.goal is None:
+            return False
+        return self.goal.close(self.ours, self.theirs)
 
     def cells(self) -> list[str]:
         """Return the cells of its row in the table."""
@@ -212,6 +225,19 @@ def markdown(lines: list[Line]) -> str:
     ]
     drawn.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(drawn)
+
+
+def remarks(lines: list[Line]) -> str:
+    """Return what the table does not say aloud: the goals missed, and those that another run may miss or meet."""
+    missed = [f"{line.what}, against {line.against}" for line in lines if line.met is False]
+    close = [f"{line.what}, against {line.against}" for line in lines if line.close]
+    return "\n".join(
+        f"- {said}: {'; '.join(found) or 'none'}."
+        for said, found in (
+            ("Goals missed in this run", missed),
+            ("Within a tenth of the limit, where another run may say otherwise", close),
+        )
+    )
 
 
 def machine() -> dict[str, str]:

@@ -18,7 +18,7 @@ import rows_sandbox
 import rows_shell
 from prism import prism_version
 from processes import HERE, Bench, benchmark_server
-from results import Line, machine, markdown, saved, versions
+from results import Line, machine, markdown, remarks, saved, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,12 +46,6 @@ rounds, each way compared with the others of its own round. Start-up and memory 
 kernels; logins and calls go to a minimal server in a process of its own (`server.py`), so that they
 show what the client costs, not the network. Where the SDK makes a call, it makes its own token request too: that is
 what it does (0.9.0). Memory is the unique set size: what would be free again if the process ended.
-
-The first login of a kernel is the goal that was not met in any run when this was written: `import requests` alone is
-about four fifths of it, about 5 ms go into `%load_ext` (IPython builds an argument parser and a help text for each
-magic), and the rest into our own modules, the token request, and IPython's first display of a value. Two goals were met
-on an idle machine with nothing to spare, and missed on a busy one: loading (4.97 ms over, and 5.4 and 7.5 in two runs
-beside other work) and `--all` against raw `requests` (0.99 and 1.02, and 1.13 in one run beside other work).
 """
 
 
@@ -84,18 +78,18 @@ def main() -> int:
         "quick": options.quick,
     }
     table = markdown(lines)
-    print(table)
+    print(f"{table}\n\n{remarks(lines)}")
     saved(lines, about, _BUILD / "bench.json", _BUILD / "bench-samples.json")
     if not options.quick and not options.only:
-        _RESULTS.write_text(_page(table, about), "utf-8")
+        _RESULTS.write_text(_page(lines, table, about), "utf-8")
     return int(options.strict and any(line.met is False for line in lines))
 
 
-def _page(table: str, about: dict[str, Any]) -> str:
+def _page(lines: list[Line], table: str, about: dict[str, Any]) -> str:
     described = "; ".join(f"{name}: {value}" for name, value in about["machine"].items())
     packages = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     return (
-        f"# What m3ter_nb costs\n\n{_HOW}\n{table}\n\n"
+        f"# What m3ter_nb costs\n\n{_HOW}\n{table}\n\n{remarks(lines)}\n"
         f"- Measured on {about['date']}, in {about['seconds']} s.\n"
         f"- Machine: {described}.\n"
         f"- Load average of the machine (1 min): {about['load']}.\n"
