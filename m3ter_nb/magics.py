@@ -7,11 +7,12 @@ first magic that needs them.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import MagicArgumentParser, argument
 from traitlets import Bool, Float, TraitError, Unicode
 
 from m3ter_nb.completion import MagicMatcher, options_of
@@ -37,6 +38,22 @@ _FAULTS = ("fail", "delay", "drop", "cut", "expire", "refuse", "accept", "clear"
 _VALUED_FAULTS = ("fail", "delay", "refuse", "accept")
 _SANDBOX_ACTIONS = ("start", "stop", "status", "reset", "log", *_FAULTS)
 _SANDBOX_OPTIONS = ("--port", "--token-lifetime", "--times", "--path", "--retry-after")
+
+
+# IPython's own ``magic_arguments`` builds the parser and formats the help of every magic when the class is defined,
+# which was most of what loading took. Here both are made when a line is read, and when somebody asks for help.
+@cache
+def _parser_of(magic: Any) -> MagicArgumentParser:
+    parser = MagicArgumentParser(magic.__name__, description=magic.__doc__)
+    for option in reversed(magic.decorators):
+        option.add_to_parser(parser, None)
+    return parser
+
+
+def _with_help(magic: Any) -> Any:
+    """Let ``%magic?`` show the options too: IPython's inspector calls ``getdoc`` where an object has it."""
+    magic.getdoc = lambda: _parser_of(magic).format_help()
+    return magic
 
 
 @magics_class
@@ -76,7 +93,7 @@ class M3terMagics(Magics):
         )
 
     @no_var_expand
-    @magic_arguments()
+    @_with_help
     @argument("--form", action="store_true", help="show the form, whatever the environment holds")
     @argument("--prompt", action="store_true", help="ask with a prompt, the secret unseen")
     @argument(
@@ -126,7 +143,7 @@ class M3terMagics(Magics):
         return self._handle
 
     @no_var_expand
-    @magic_arguments()
+    @_with_help
     @argument("--name", default=None, help="which login, where there are several")
     @line_magic
     def m3ter_status(self, line: str) -> Status:
@@ -144,7 +161,7 @@ class M3terMagics(Magics):
         return login_status(login, tuple(other for other in names if other != name))
 
     @no_var_expand
-    @magic_arguments()
+    @_with_help
     @argument("--name", default=DEFAULT_NAME, help="which login, where there are several")
     @line_magic
     def m3ter_logout(self, line: str) -> None:
@@ -184,7 +201,7 @@ class M3terMagics(Magics):
         return make_call(login, call, _say)
 
     @no_var_expand
-    @magic_arguments()
+    @_with_help
     @argument(
         "action",
         nargs="?",
@@ -387,13 +404,13 @@ def _parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) ->
     """Parse a magic's line; a mistake in it is an error that fails the cell.
 
     Args:
-        magic: decorated with ``magic_arguments``.
+        magic: with ``@argument`` options.
         line: what follows its name.
         secretive: whether the line may hold a secret by mistake, so that its words are not repeated.
     """
     name = "%" + magic.__name__
     try:
-        arguments: Namespace = parse_argstring(magic, line)
+        arguments: Namespace = _parser_of(magic).parse_argstring(line)
     except UsageError as error:
         said = str(error)
     except ValueError:  # an open quote

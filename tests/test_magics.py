@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from IPython.core.oinspect import getdoc
 
 from m3ter_nb.errors import (
     ConfirmationNeeded,
@@ -460,7 +461,7 @@ def test_tab_completes_options(shell: InteractiveShell, typed: str, offered: str
 
 
 def test_help_explains_to_a_newcomer(shell: InteractiveShell) -> None:
-    help_text = shell.find_line_magic("m3ter_login").__doc__ or ""
+    help_text = getdoc(shell.find_line_magic("m3ter_login")) or ""
 
     assert "get a bearer token" in help_text
     assert "--org-id ID" in help_text

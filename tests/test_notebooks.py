@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import nbformat
 import pytest
+from IPython.core.oinspect import getdoc
 from nbclient import NotebookClient
 
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, Sandbox
@@ -221,7 +222,7 @@ def test_every_magic_and_option_in_it_exists(path: Path, shell: InteractiveShell
     text = prose(path) + code(path)
     magics = {kind: set(names) for kind, names in shell.magics_manager.magics.items()}
     helped = "".join(
-        shell.find_line_magic(name).__doc__ for name in magics["line"] if name.startswith("m3ter")
+        getdoc(shell.find_line_magic(name)) or "" for name in magics["line"] if name.startswith("m3ter")
     )
 
     assert set(re.findall(r"(?<![%\w])%(m3ter\w*)", text)) <= magics["line"]

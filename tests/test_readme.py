@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from IPython.core.oinspect import getdoc
 
 from m3ter_nb.sandbox import DEMO_SECRET
 
@@ -110,7 +111,7 @@ def test_every_option_and_magic_that_is_named_exists(shell: InteractiveShell) ->
     assert set(re.findall(r"%(m3ter\w*)", README)) <= magics
     known = set(OPTIONS) | {"--no-sandbox"}
     for name in magics:
-        known |= set(re.findall(r"--[a-z-]+", shell.find_line_magic(name).__doc__ or ""))
+        known |= set(re.findall(r"--[a-z-]+", getdoc(shell.find_line_magic(name)) or ""))
     assert set(re.findall(r"`(--[a-z-]+)", README)) <= known
 
 
