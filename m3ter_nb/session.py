@@ -21,14 +21,8 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
 )
 from m3ter_nb.frames import without_frames
-from m3ter_nb.tokens import (
-    DEFAULT_MARGIN,
-    Token,
-    TokenAuth,
-    TokenSource,
-    fetch_token,
-    ready_token,
-)
+from m3ter_nb.token_source import DEFAULT_MARGIN, TokenAuth, TokenSource
+from m3ter_nb.tokens import Token, fetch_token, ready_token
 from m3ter_nb.transport import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Timeout, Transport, is_loopback
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Bearer tokens: the value, the grant that fetches one, and the source that keeps one fresh.
+"""Bearer tokens: the value, and the grant that fetches one.
 
 The grant is OAuth 2.0 client credentials (RFC 6749 section 4.4) as m3ter documents it
 (https://docs.m3ter.com/api/authentication): ``POST {base}/oauth/token``, HTTP Basic of ``key id:secret``, the form
@@ -11,7 +11,6 @@ import base64
 import binascii
 import json
 import math
-import threading
 from typing import TYPE_CHECKING, Any, Never, Self
 
 from requests.auth import AuthBase
@@ -23,29 +22,19 @@ from m3ter_nb.errors import (
     InvalidArgument,
     LoginRefused,
     M3terError,
-    NotLoggedIn,
     TokenExpired,
     UnexpectedAnswer,
-    UnsafeDestination,
 )
 from m3ter_nb.frames import without_frames
-from m3ter_nb.transport import Transport, origin, retry_after
+from m3ter_nb.transport import Transport, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import requests
 
     from m3ter_nb.credentials import Credentials
 
-__all__ = ["Clock", "Token", "TokenAuth", "TokenSource", "fetch_token", "time_left"]
+__all__ = ["Token", "fetch_token", "ready_token", "time_left"]
 
-#: Seconds before its end at which a token is renewed, where nothing else is set.
-DEFAULT_MARGIN = 300.0
-# A token of a few seconds must not be renewed before every call.
-_MARGIN_OF_LIFETIME = 0.1
-# Seconds after a failed renewal in which nobody tries again, unless a call needs a token and this one has ended.
-_RENEWAL_PAUSE = 30.0
 # A documented answer is about 1 kB; more than this is not a token.
 _LONGEST_ANSWER = 1_000_000
 # m3ter's own lifetime, used where an answer does not say (docs: "expires after 18,000 seconds").
@@ -189,7 +178,7 @@ def time_left(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min left" if hours else f"{minutes} min left"
 
 
-class _Hidden(str):
+class HiddenHeader(str):
     """The value of an Authorization header: sent as it is, and hidden where a traceback shows the headers."""
 
     __slots__ = ()
@@ -205,7 +194,7 @@ class _BasicAuth(AuthBase):
         self._credentials = credentials
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        r.headers["Authorization"] = _Hidden(
+        r.headers["Authorization"] = HiddenHeader(
             "Basic "
             + base64.b64encode(
                 f"{self._credentials.key_id}:{self._credentials.reveal_secret()}".encode(),
@@ -303,182 +292,6 @@ def _refusal(response: requests.Response, host: str, credentials: Credentials) -
         "(Settings > Access > Service Users).",
         status=status,
     )
-
-
-class TokenSource:
-    """Gives a token that is fresh, and asks for a new one where it is not: once, however many threads wait.
-
-    Args:
-        token: the token to start with, or None to fetch the first one when it is needed.
-        fetch: asks for a new token; None where the token cannot be renewed.
-        margin: seconds before its end at which a token is renewed; at most a tenth of its lifetime.
-        clock: where time comes from.
-        notify: is told, once, when a renewal failed while the token is still valid.
-    """
-
-    def __init__(
-        self,
-        token: Token | None = None,
-        fetch: Callable[[], Token] | None = None,
-        *,
-        margin: float = DEFAULT_MARGIN,
-        clock: Clock = SYSTEM_CLOCK,
-        notify: Callable[[str], None] | None = None,
-    ) -> None:
-        self._token = token
-        self._fetch = fetch
-        self._margin = margin
-        self._clock = clock
-        self._notify = notify
-        self._lock = threading.Lock()
-        self._failures = 0
-        self._failure: M3terError | None = None
-        self._failed_at: Moment | None = None
-        self._said_so = False
-
-    @property
-    def current(self) -> Token | None:
-        """The token as it is, fresh or not; nothing is fetched."""
-        return self._token
-
-    @property
-    def clock(self) -> Clock:
-        """Where its time comes from."""
-        return self._clock
-
-    @property
-    def renews(self) -> bool:
-        """Whether a token near its end is renewed."""
-        return self._fetch is not None
-
-    @property
-    def margin(self) -> float:
-        """Seconds before the end of the present token at which it is renewed."""
-        lifetime = self._token.lifetime if self._token is not None else None
-        return self._margin if lifetime is None else min(self._margin, lifetime * _MARGIN_OF_LIFETIME)
-
-    def near_end(self) -> bool:
-        """Whether the present token is within the margin of its end, or past it."""
-        left = self._token.seconds_left if self._token is not None else 0.0
-        return left is not None and left <= self.margin
-
-    def due(self) -> bool:
-        """Whether :meth:`token` would ask for a new token now. Costs about a microsecond."""
-        return self._fetch is not None and self.near_end() and not self._pausing()
-
-    def token(self) -> Token:
-        """Return a token that is good for a call.
-
-        Raises:
-            NotLoggedIn: there is none, and nothing to get one with.
-            TokenExpired: it has ended, and nothing is left to renew it with.
-            LoginRefused, ConnectionFailed: it has ended, and the renewal failed.
-        """
-        token = self._token
-        if token is not None and not self.near_end():
-            return token
-        return self._renewed(token, forced=False)
-
-    def renew(self, stale: Token | None) -> Token:
-        """Return a newer token than ``stale``; of several threads with the same stale token, one asks.
-
-        Raises:
-            As :meth:`token`.
-        """
-        return self._renewed(stale, forced=True)
-
-    def forget(self) -> None:
-        """Drop the token and what could renew it."""
-        with self._lock:
-            self._token = self._fetch = None
-
-    def _pausing(self) -> bool:
-        return self._failed_at is not None and self._clock.elapsed(self._failed_at) < _RENEWAL_PAUSE
-
-    def _renewed(self, stale: Token | None, *, forced: bool) -> Token:
-        usable = stale is not None and not stale.expired and not forced
-        failures = self._failures
-        # While another thread asks, a token that is still valid serves; one that is not has to wait.
-        if not self._lock.acquire(blocking=not usable):
-            assert stale is not None  # noqa: S101 - usable says so
-            return stale
-        try:
-            token = self._token
-            if token is not None and token is not stale and not self.near_end():
-                return token
-            if self._fetch is None:
-                return self._without_renewal(token)
-            if usable and token is not None and self._pausing():
-                return token
-            if self._failures != failures and self._failure is not None:
-                raise self._failure.with_traceback(None)  # it came while this thread waited its turn
-            return self._fetched(token, keep=usable)
-        finally:
-            self._lock.release()
-
-    def _without_renewal(self, token: Token | None) -> Token:
-        if token is None:
-            raise NotLoggedIn("There is no token; log in first (%m3ter_login, or m3ter_nb.login()).")
-        if token.expired:
-            raise TokenExpired(
-                "The token has ended and cannot be renewed, for no key and secret were kept. Log in again "
-                "(%m3ter_login, or m3ter_nb.login()).",
-            )
-        return token
-
-    def _fetched(self, token: Token | None, *, keep: bool) -> Token:
-        assert self._fetch is not None  # noqa: S101 - the caller asked
-        try:
-            self._token = self._fetch()
-        except M3terError as error:
-            self._failures += 1
-            self._failed_at, self._failure = self._clock.now(), error
-            if not keep or token is None:
-                raise
-            if self._notify is not None and not self._said_so:
-                self._notify(
-                    f"The token could not be renewed and has {time_left(token.seconds_left)}: {error}"
-                )
-            self._said_so = True
-            return token
-        self._failed_at, self._failure, self._said_so = None, None, False
-        return self._token
-
-
-class TokenAuth(AuthBase):
-    """Sets ``Authorization: Bearer`` on requests to the API that issued the token, and to no other host.
-
-    For use with plain ``requests``: ``requests.get(url, auth=m3ter_session.auth)``. Given as ``auth``, it also keeps
-    ``~/.netrc`` from replacing the token.
-
-    Args:
-        source: gives the token.
-        origins: where it may go, as :func:`m3ter_nb.transport.origin` gives them.
-    """
-
-    def __init__(self, source: TokenSource, origins: frozenset[tuple[str, str, int]]) -> None:
-        self._source = source
-        self._origins = origins
-
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Set the header (RFC 6750 section 2.1).
-
-        Raises:
-            UnsafeDestination: the request goes to another origin.
-            NotLoggedIn, LoginRefused, ConnectionFailed: as :meth:`TokenSource.token`.
-        """
-        if origin(r.url or "") not in self._origins:
-            hosts = ", ".join(sorted(host for _, host, _ in self._origins))
-            raise UnsafeDestination(
-                f"The m3ter token goes to {hosts} only, not to {origin(r.url or '')[1] or 'this URL'}."
-            )
-        # Asked for on a line of its own: a verbose traceback evaluates r.headers, which may hold the last token.
-        token = self._source.token()
-        r.headers["Authorization"] = _Hidden("Bearer " + token)
-        return r
-
-    def __repr__(self) -> str:
-        return "TokenAuth(token hidden)"
 
 
 @without_frames

@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "clock": set(),
     "transport": {"errors", "failures"},
     "tokens": {"bodies", "clock", "credentials", "errors", "frames", "transport"},
+    "token_source": {"clock", "errors", "tokens", "transport"},
     "refusals": {"bodies", "errors", "tokens", "transport"},
     "session": {
         "api",
@@ -33,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
         "frames",
         "refusals",
         "sdk",
+        "token_source",
         "tokens",
         "transport",
     },
@@ -56,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
         "logins",
         "sandbox",
         "session",
+        "token_source",
         "tokens",
         "transport",
     },

@@ -24,7 +24,8 @@ from m3ter_nb.errors import (
 )
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET
 from m3ter_nb.session import M3terSession
-from m3ter_nb.tokens import Token, TokenSource
+from m3ter_nb.token_source import TokenSource
+from m3ter_nb.tokens import Token
 from m3ter_nb.transport import Transport
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from m3ter_nb.errors import ConnectionFailed, Forbidden, LoginRefused, NotLogged
 from m3ter_nb.logins import Logins
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, Sandbox
 from m3ter_nb.session import M3terSession, login, open_session
-from m3ter_nb.tokens import Token, TokenSource, fetch_token
+from m3ter_nb.token_source import TokenSource
+from m3ter_nb.tokens import Token, fetch_token
 from m3ter_nb.transport import Transport
 
 if TYPE_CHECKING:

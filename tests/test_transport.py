@@ -35,7 +35,8 @@ from m3ter_nb.errors import (
 from m3ter_nb.failures import translated
 from m3ter_nb.sandbox import DEMO_ORG_ID
 from m3ter_nb.session import login
-from m3ter_nb.tokens import TokenAuth, fetch_token
+from m3ter_nb.token_source import TokenAuth
+from m3ter_nb.tokens import fetch_token
 from m3ter_nb.transport import Timeout, Transport, checked_base_url, is_loopback, origin
 
 if TYPE_CHECKING:
