@@ -7,6 +7,7 @@ import datetime as dt
 import ipaddress
 import json
 import selectors
+import signal
 import socket
 import ssl
 import struct
@@ -34,6 +35,7 @@ __all__ = [
     "answer",
     "json_answer",
     "make_certificate",
+    "press_ctrl_c",
     "reset",
     "stall",
     "token_answer",
@@ -90,12 +92,30 @@ def stall(connection: Connection) -> None:
     connection.closing.wait(_PATIENCE)
 
 
+def press_ctrl_c(connection: Connection) -> None:
+    """Press Ctrl-C until the client gives up the connection.
+
+    Once is not enough: the first one can come just before the client begins to wait, and then nothing wakes it.
+    """
+    connection.sock.settimeout(0.5)
+    for _ in range(int(_PATIENCE)):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        with contextlib.suppress(TimeoutError):
+            connection.sock.recv(1)
+            return
+
+
 class OddServer:
     """A server on 127.0.0.1 whose answers a test writes out, byte by byte.
 
     Args:
         respond: given each request, returns what happens in turn: bytes to send, or something done to the connection.
         certificate: a PEM file of key and certificate, for https.
+
+    Attributes:
+        seen: the requests, in turn. That nobody asked is to be told from these: whatever dials the port of a server
+            that has ended (a Jupyter server looks for its kernels so) can open a connection here.
+        accepted: how many connections were opened.
     """
 
     def __init__(self, respond: Callable[[Seen], list[Step]], *, certificate: Path | None = None) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import email.utils
 import gzip
-import signal
 import socket
 import threading
 import time
@@ -16,7 +15,17 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from odd_servers import Connection, OddServer, Seen, answer, json_answer, reset, stall, token_answer
+from odd_servers import (
+    Connection,
+    OddServer,
+    Seen,
+    answer,
+    json_answer,
+    press_ctrl_c,
+    reset,
+    stall,
+    token_answer,
+)
 
 from m3ter_nb.credentials import Credentials
 from m3ter_nb.errors import (
@@ -632,11 +641,6 @@ def test_a_host_that_is_not_known_is_named(
 # Ctrl-C
 
 
-def interrupt() -> None:
-    """Press Ctrl-C."""
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-
 def test_ctrl_c_ends_a_wait(marked: Credentials, clocks: TwoClocks) -> None:
     def sleep(_seconds: float) -> None:
         raise KeyboardInterrupt
@@ -656,11 +660,7 @@ def test_ctrl_c_ends_a_wait(marked: Credentials, clocks: TwoClocks) -> None:
     "said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"], ids=["head", "body"]
 )
 def test_ctrl_c_ends_a_read_and_the_session_goes_on(odd: Callable[..., Any], said: bytes) -> None:
-    def press(connection: Connection) -> None:
-        interrupt()
-        stall(connection)
-
-    session, _ = odd([said, press], json_answer({"data": [1]}))
+    session, _ = odd([said, press_ctrl_c], json_answer({"data": [1]}))
 
     with pytest.raises(KeyboardInterrupt) as caught:
         session.get("products")
@@ -671,11 +671,7 @@ def test_ctrl_c_ends_a_read_and_the_session_goes_on(odd: Callable[..., Any], sai
 
 
 def test_ctrl_c_ends_a_login(patient: Callable[..., M3terSession], marked: Credentials) -> None:
-    def press(connection: Connection) -> None:
-        interrupt()
-        stall(connection)
-
-    with OddServer(lambda _: [press]) as server, pytest.raises(KeyboardInterrupt) as caught:
+    with OddServer(lambda _: [press_ctrl_c]) as server, pytest.raises(KeyboardInterrupt) as caught:
         patient(marked, server.url)
 
     assert not any(text in all_of(caught.value) for text in (SECRET, BASIC))
@@ -687,7 +683,7 @@ def test_ctrl_c_in_a_renewal_leaves_a_source_that_renews_later(
 ) -> None:
     def respond(seen: Seen) -> list[Any]:
         if len(server.seen) == 2:
-            return [lambda connection: (interrupt(), stall(connection))]
+            return [press_ctrl_c]
         return (
             [token_answer(TOKEN, expires_in=60)]
             if seen.target == "/oauth/token"

@@ -303,7 +303,7 @@ def test_the_token_goes_to_no_other_host(session: M3terSession, sandbox: Sandbox
         with pytest.raises(UnsafeDestination):
             finished(session.async_sdk(base_url=elsewhere.url).products.list)
 
-    assert elsewhere.accepted == 0
+    assert elsewhere.seen == []
     assert len(sandbox.log) == 1
 
 
@@ -317,7 +317,7 @@ def test_a_redirect_is_not_followed(marked: Credentials, status: int) -> None:
             with pytest.raises(m3ter.APIStatusError):
                 finished(session.async_sdk().products.list)
 
-    assert elsewhere.accepted == 0
+    assert elsewhere.seen == []
 
 
 def test_the_environment_s_base_url_moves_no_client(

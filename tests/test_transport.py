@@ -209,7 +209,7 @@ def test_a_redirect_carries_neither_secret_nor_token(marked: Credentials, status
         ):
             login(marked, base_url=server.url, timeout=SHORT)
 
-    assert elsewhere.accepted == 0
+    assert elsewhere.seen == []
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
@@ -223,7 +223,7 @@ def test_a_call_that_is_redirected_is_an_error(marked: Credentials, method: str,
     ):
         session.request(method, "products/1", json=None if method in ("GET", "DELETE") else {})
 
-    assert elsewhere.accepted == 0
+    assert elsewhere.seen == []
 
 
 def test_the_auth_for_plain_requests_goes_to_the_api_alone(
@@ -238,7 +238,7 @@ def test_the_auth_for_plain_requests_goes_to_the_api_alone(
             requests.get(elsewhere.url, auth=session.auth, timeout=5)
 
     assert ours.status_code == 200
-    assert elsewhere.accepted == 0
+    assert elsewhere.seen == []
     assert repr(session.auth) == "TokenAuth(token hidden)"
     assert isinstance(session.auth, TokenAuth)
 

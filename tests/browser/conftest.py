@@ -1,4 +1,4 @@
-"""One Jupyter server, one browser and one sandbox for all browser tests; one notebook for each."""
+"""One Jupyter server and one browser for each file of browser tests, one sandbox for all; one notebook for each test."""
 
 from __future__ import annotations
 
@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
-    """A Jupyter server with settings, runtime files and logs of its own."""
+    """A Jupyter server with settings, runtime files and logs of its own.
+
+    It ends with the tests of a file: it goes on dialling the ports of kernels that are gone, ten times a second, and
+    would find the servers of other tests there.
+    """
     server = JupyterServer(tmp_path_factory.mktemp("jupyter")).start()
     yield server
     server.stop()
