@@ -6,22 +6,18 @@ first magic that needs them.
 
 from __future__ import annotations
 
-import re
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from IPython.core.magic_arguments import MagicArgumentParser, argument
 from traitlets import Bool, Float, TraitError, Unicode
 
 from m3ter_nb.completion import MagicMatcher, options_of
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.logins import DEFAULT_NAME, Logins, checked_name
+from m3ter_nb.magic_options import names_of, option, parsed
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -33,27 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["M3terMagics", "load", "unload"]
 
-_LOGIN_OPTIONS = ("--form", "--prompt", "--env", "--org-id", "--base-url", "--name", "--no-refresh", "--show")
 _FAULTS = ("fail", "delay", "drop", "cut", "expire", "refuse", "accept", "clear")
 _VALUED_FAULTS = ("fail", "delay", "refuse", "accept")
 _SANDBOX_ACTIONS = ("start", "stop", "status", "reset", "log", *_FAULTS)
-_SANDBOX_OPTIONS = ("--port", "--token-lifetime", "--times", "--path", "--retry-after")
-
-
-# IPython's own ``magic_arguments`` builds the parser and formats the help of every magic when the class is defined,
-# which was most of what loading took. Here both are made when a line is read, and when somebody asks for help.
-@cache
-def _parser_of(magic: Any) -> MagicArgumentParser:
-    parser = MagicArgumentParser(magic.__name__, description=magic.__doc__)
-    for option in reversed(magic.decorators):
-        option.add_to_parser(parser, None)
-    return parser
-
-
-def _with_help(magic: Any) -> Any:
-    """Let ``%magic?`` show the options too: IPython's inspector calls ``getdoc`` where an object has it."""
-    magic.getdoc = lambda: _parser_of(magic).format_help()
-    return magic
 
 
 @magics_class
@@ -84,39 +62,38 @@ class M3terMagics(Magics):
         self._handle: LoginHandle | None = None
         self._matcher = MagicMatcher(
             {
-                "m3ter_login": options_of(_LOGIN_OPTIONS),
-                "m3ter_status": options_of(("--name",)),
-                "m3ter_logout": options_of(("--name",)),
-                "m3ter_sandbox": options_of((*_SANDBOX_ACTIONS, *_SANDBOX_OPTIONS)),
+                "m3ter_login": options_of(names_of(self.m3ter_login)),
+                "m3ter_status": options_of(names_of(self.m3ter_status)),
+                "m3ter_logout": options_of(names_of(self.m3ter_logout)),
+                "m3ter_sandbox": options_of((*_SANDBOX_ACTIONS, *names_of(self.m3ter_sandbox))),
                 "m3ter": _call_words,
             },
         )
 
     @no_var_expand
-    @_with_help
-    @argument("--form", action="store_true", help="show the form, whatever the environment holds")
-    @argument("--prompt", action="store_true", help="ask with a prompt, the secret unseen")
-    @argument(
+    @option("--form", action="store_true", help="show the form, whatever the environment holds")
+    @option("--prompt", action="store_true", help="ask with a prompt, the secret unseen")
+    @option(
         "--env", nargs="?", const="", metavar="FILE", help="take the environment, or this .env FILE, or fail"
     )
-    @argument("--org-id", metavar="ID", help="the organization that the token must be for")
-    @argument("--base-url", metavar="URL", help="base URL of the API, e.g. https://api.m3ter.com")
-    @argument(
+    @option("--org-id", metavar="ID", help="the organization that the token must be for")
+    @option("--base-url", metavar="URL", help="base URL of the API, e.g. https://api.m3ter.com")
+    @option(
         "--name",
         default=DEFAULT_NAME,
         help="bind NAME_token and NAME_session, for several logins side by side",
     )
-    @argument(
+    @option(
         "--no-refresh",
         action="store_true",
         help="keep no secret: the token is not renewed, and its end is announced",
     )
-    @argument(
+    @option(
         "--show",
         choices=("curl", "python"),
         help="print the token request as code that runs, and log in to nothing",
     )
-    @argument("words", nargs="*", help="nothing: a key or a secret on this line would stay in the notebook")
+    @option("words", nargs="*", help="nothing: a key or a secret on this line would stay in the notebook")
     @line_magic
     def m3ter_login(self, line: str) -> LoginHandle | None:
         """Log in to m3ter: get a bearer token, and bind m3ter_token and m3ter_session.
@@ -130,7 +107,7 @@ class M3terMagics(Magics):
 
         Never write a key or a secret on this line: it would stay in the notebook and in IPython's history.
         """
-        arguments = _parsed(M3terMagics.m3ter_login, line, secretive=True)
+        arguments = parsed(M3terMagics.m3ter_login, line, secretive=True)
         if arguments.words:
             raise InvalidArgument(
                 "A key or a secret is never an argument: it stays in this cell and in IPython's history. Delete it "
@@ -143,14 +120,13 @@ class M3terMagics(Magics):
         return self._handle
 
     @no_var_expand
-    @_with_help
-    @argument("--name", default=None, help="which login, where there are several")
+    @option("--name", default=None, help="which login, where there are several")
     @line_magic
     def m3ter_status(self, line: str) -> Status:
         """Show who is logged in, to which organization and host, where the credentials came from, and the time left."""
         from m3ter_nb.status import Status, login_status  # noqa: PLC0415 - requests, only where it is needed
 
-        arguments = _parsed(M3terMagics.m3ter_status, line)
+        arguments = parsed(M3terMagics.m3ter_status, line)
         names = tuple(login.name for login in self._logins)
         name = arguments.name or (DEFAULT_NAME if DEFAULT_NAME in names or not names else names[0])
         login = self._logins.find(name)
@@ -161,12 +137,11 @@ class M3terMagics(Magics):
         return login_status(login, tuple(other for other in names if other != name))
 
     @no_var_expand
-    @_with_help
-    @argument("--name", default=DEFAULT_NAME, help="which login, where there are several")
+    @option("--name", default=DEFAULT_NAME, help="which login, where there are several")
     @line_magic
     def m3ter_logout(self, line: str) -> None:
         """Forget the token and the credentials, and remove m3ter_token and m3ter_session."""
-        arguments = _parsed(M3terMagics.m3ter_logout, line)
+        arguments = parsed(M3terMagics.m3ter_logout, line)
         self._flow.logout(checked_name(arguments.name))
 
     @no_var_expand
@@ -201,24 +176,23 @@ class M3terMagics(Magics):
         return make_call(login, call, _say)
 
     @no_var_expand
-    @_with_help
-    @argument(
+    @option(
         "action",
         nargs="?",
         default="start",
         choices=_SANDBOX_ACTIONS,
         help="what to do; start is the default",
     )
-    @argument(
+    @option(
         "value", nargs="?", help="for fail: a status; for delay: seconds; for refuse and accept: a key id"
     )
-    @argument("--port", type=int, help="start: port on 127.0.0.1; any free one by default")
-    @argument(
+    @option("--port", type=int, help="start: port on 127.0.0.1; any free one by default")
+    @option(
         "--token-lifetime", type=int, metavar="SECONDS", help="start: lifetime of tokens, 18000 by default"
     )
-    @argument("--times", type=int, default=1, metavar="N", help="faults: how many requests meet it")
-    @argument("--path", help="faults: only requests whose path ends so, e.g. /oauth/token")
-    @argument("--retry-after", type=float, metavar="SECONDS", help="fail: a Retry-After header")
+    @option("--times", type=int, default=1, metavar="N", help="faults: how many requests meet it")
+    @option("--path", help="faults: only requests whose path ends so, e.g. /oauth/token")
+    @option("--retry-after", type=float, metavar="SECONDS", help="fail: a Retry-After header")
     @line_magic
     def m3ter_sandbox(self, line: str) -> SandboxStatus | None:
         """Run a m3ter twin on this machine, with public demo credentials: everything can be tried without an account.
@@ -230,7 +204,7 @@ class M3terMagics(Magics):
         Trouble on demand, for lessons: fail 503, delay 2, drop, cut, expire (all tokens), refuse and accept (a key),
         clear.
         """
-        arguments = _parsed(M3terMagics.m3ter_sandbox, line)
+        arguments = parsed(M3terMagics.m3ter_sandbox, line)
         if arguments.value is not None and arguments.action not in _VALUED_FAULTS:
             raise InvalidArgument(
                 f"%m3ter_sandbox {arguments.action} takes no value; %m3ter_sandbox? shows what does."
@@ -398,26 +372,3 @@ def _call_words(before: str) -> list[str]:
     from m3ter_nb.calls import completions  # noqa: PLC0415 - only while completing
 
     return completions("%m3ter " + before)
-
-
-def _parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) -> Namespace:
-    """Parse a magic's line; a mistake in it is an error that fails the cell.
-
-    Args:
-        magic: with ``@argument`` options.
-        line: what follows its name.
-        secretive: whether the line may hold a secret by mistake, so that its words are not repeated.
-    """
-    name = "%" + magic.__name__
-    try:
-        arguments: Namespace = _parser_of(magic).parse_argstring(line)
-    except UsageError as error:
-        said = str(error)
-    except ValueError:  # an open quote
-        said = "a quote is not closed"
-    else:
-        return arguments
-    if secretive:
-        unknown = [word for word in re.findall(r"(?<!\S)--[a-z-]+", line) if word not in _LOGIN_OPTIONS]
-        said = f"there is no option {unknown[0]}" if unknown else "its options could not be read"
-    raise InvalidArgument(f"{name}: {said}. {name}? shows what it takes.")

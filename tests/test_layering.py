@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "logins": {"errors", "session"},
     "front_end": set(),
     "completion": set(),
+    "magic_options": {"errors"},
     "status": {"logins", "sandbox", "tokens"},
     "form": {"errors"},
     "sandbox_control": {"credentials", "errors", "sandbox", "status"},

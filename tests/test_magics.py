@@ -93,11 +93,14 @@ def test_login_form_where_nobody_can_type_falls_back_to_the_environment_and_says
     assert shell.user_ns["m3ter_session"].org_id == DEMO_ORG_ID
 
 
-def test_login_env_takes_a_named_file(shell: InteractiveShell, sandbox: Sandbox, tmp_path: Path) -> None:
-    file = tmp_path / "staging.env"
-    file.write_text("".join(f"{name}={value}\n" for name, value in sandbox.environ.items()))
+@pytest.mark.parametrize(("name", "quote"), [("staging.env", ""), ("my keys.env", '"'), ("my keys.env", "'")])
+def test_login_env_takes_a_named_file(
+    shell: InteractiveShell, sandbox: Sandbox, tmp_path: Path, name: str, quote: str
+) -> None:
+    file = tmp_path / name
+    file.write_text("".join(f"{variable}={value}\n" for variable, value in sandbox.environ.items()))
 
-    run(shell, f"%m3ter_login --env {file}")
+    run(shell, f"%m3ter_login --env {quote}{file}{quote}")
 
     assert shell.user_ns["m3ter_session"].credentials_source == str(file)
     assert "M3TER_API_SECRET" not in os.environ

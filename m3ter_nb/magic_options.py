@@ -1,0 +1,102 @@
+"""The options of a magic: declared above its method, read from its line, shown by ``%magic?``.
+
+IPython's ``magic_arguments`` builds the parser and formats the help of every magic when its class is defined, which
+was most of what loading took. Here both are made when a line has options, and when somebody asks for help.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from argparse import Namespace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+
+from m3ter_nb.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.magic_arguments import MagicArgumentParser
+
+__all__ = ["names_of", "option", "parsed"]
+
+
+def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
+    """Declare an option, or a word, of a magic.
+
+    Args:
+        names: as ``argparse.ArgumentParser.add_argument`` takes them.
+        settings: likewise.
+    """
+
+    def declare(magic: Any) -> Any:
+        if not hasattr(magic, "options"):
+            magic.options = []
+            # IPython's inspector calls it where an object has it.
+            magic.getdoc = lambda: _parser_of(magic).format_help()
+        magic.options.insert(0, (names, settings))  # decorators are applied from the last to the first
+        return magic
+
+    return declare
+
+
+def names_of(magic: Any) -> list[str]:
+    """Return the names of a magic's options, as they are typed; not its words."""
+    return [name for names, _ in magic.options for name in names if name.startswith("-")]
+
+
+def parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) -> Namespace:
+    """Read a magic's line.
+
+    Args:
+        magic: with options.
+        line: what follows its name.
+        secretive: whether the line may hold a secret by mistake, so that its words are not repeated.
+
+    Raises:
+        InvalidArgument: the line has an option or a word that the magic does not take.
+    """
+    if not line.strip():
+        return _defaults_of(magic)
+    try:
+        # Quotes group words and are no part of them; a backslash does the same, but for Windows, where it is in paths.
+        words = shlex.split(line, posix=os.name != "nt")
+        arguments: Namespace = _parser_of(magic).parse_args(words)
+    except UsageError as error:
+        said = str(error)
+    except ValueError:  # an open quote
+        said = "a quote is not closed"
+    else:
+        return arguments
+    name = "%" + magic.__name__
+    if secretive:
+        unknown = [word for word in re.findall(r"(?<!\S)--[a-z-]+", line) if word not in names_of(magic)]
+        said = f"there is no option {unknown[0]}" if unknown else "its options could not be read"
+    raise InvalidArgument(f"{name}: {said}. {name}? shows what it takes.")
+
+
+def _defaults_of(magic: Any) -> Namespace:
+    """Return what an empty line means; most lines are, and the parser takes longer to build than a login."""
+    arguments = Namespace()
+    for names, settings in magic.options:
+        absent: Any = None
+        if settings.get("action") == "store_true":
+            absent = False
+        elif settings.get("nargs") == "*":
+            absent = []
+        setattr(arguments, names[-1].lstrip("-").replace("-", "_"), settings.get("default", absent))
+    return arguments
+
+
+@cache
+def _parser_of(magic: Any) -> MagicArgumentParser:
+    from IPython.core.magic_arguments import MagicArgumentParser  # noqa: PLC0415 - only for a line with options
+
+    parser = MagicArgumentParser(magic.__name__, description=magic.__doc__)  # type: ignore[no-untyped-call]
+    for names, settings in magic.options:
+        parser.add_argument(*names, **settings)
+    return parser

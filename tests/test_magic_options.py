@@ -1,0 +1,71 @@
+"""What an empty line of a magic means, and what a line with options does."""
+
+from __future__ import annotations
+
+import pytest
+from IPython.core.magic_arguments import MagicArgumentParser
+
+from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.magic_options import names_of, option, parsed
+from m3ter_nb.magics import M3terMagics
+
+MAGICS = [
+    M3terMagics.m3ter_login,
+    M3terMagics.m3ter_status,
+    M3terMagics.m3ter_logout,
+    M3terMagics.m3ter_sandbox,
+]
+
+
+@option("--first", metavar="N", type=int, help="the first")
+@option("--second-one", action="store_true", help="the second")
+@option("words", nargs="*", help="whatever else")
+def example(line: str) -> None:
+    """Do nothing."""
+
+
+@pytest.mark.parametrize("magic", [*MAGICS, example], ids=lambda magic: magic.__name__)
+def test_an_empty_line_means_what_argparse_makes_of_it(magic: object) -> None:
+    parser = MagicArgumentParser()
+    for names, settings in magic.options:  # type: ignore[attr-defined]  # set by option
+        parser.add_argument(*names, **settings)
+
+    assert parsed(magic, "  ") == parser.parse_args([])  # type: ignore[arg-type]  # a function
+
+
+def test_two_empty_lines_share_nothing() -> None:
+    parsed(example, "").words.append("left over")
+
+    assert parsed(example, "").words == []
+
+
+def test_options_are_declared_in_the_order_in_which_they_are_written() -> None:
+    assert names_of(example) == ["--first", "--second-one"]
+
+
+def test_a_line_with_options_is_read() -> None:
+    read = parsed(example, "--first 3 'two words' --second-one")
+
+    assert (read.first, read.second_one, read.words) == (3, True, ["two words"])
+
+
+@pytest.mark.parametrize("line", ["--thrid", "--first three", "--first 'open"])
+def test_a_mistake_in_the_line_is_one_line_that_names_the_help(line: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"^%example: .*%example\? shows what it takes\.$"):
+        parsed(example, line)
+
+
+def test_a_line_that_may_hold_a_secret_is_not_repeated() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parsed(example, "--first hunter2 --unknown", secretive=True)
+
+    assert "hunter2" not in str(caught.value)
+    assert "there is no option --unknown" in str(caught.value)
+
+
+def test_the_help_of_a_magic_shows_its_options() -> None:
+    shown = example.getdoc()  # type: ignore[attr-defined]  # set by option
+
+    assert "Do nothing." in shown
+    assert "--first <N>" in shown or "--first N" in shown
+    assert "the second" in shown
