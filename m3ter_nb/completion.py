@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MagicMatcher"]
 
-_LINE = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?%{1,2}(m3ter\w*)\s(.*)$", re.DOTALL)
+_LINE = r"^\s*(?:[\w.,\s]+=\s*)?%{1,2}(m3ter\w*)\s(.*)$"
 
 
 class MagicMatcher:
@@ -38,7 +38,7 @@ class MagicMatcher:
         from IPython.core.completer import SimpleCompletion  # noqa: PLC0415 - only while completing
 
         line = context.full_text.splitlines()[context.cursor_line] if context.full_text else ""
-        match = _LINE.match(line[: context.cursor_position])
+        match = re.match(_LINE, line[: context.cursor_position], re.DOTALL)
         words: Iterable[str] = ()
         if match and match.group(1) in self._candidates:
             words = self._candidates[match.group(1)](match.group(2))

@@ -11,7 +11,7 @@ Names are those of the official SDKs (https://docs.m3ter.com/api/authentication)
 from __future__ import annotations
 
 import os
-import re
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Never
 
@@ -45,8 +45,8 @@ ENVIRONMENT = "the environment"
 _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 # What copying from a web page or a chat leaves at the ends of a value, unseen.
 _UNSEEN = " \t\r\n\v\f\u00a0\u200b\u200c\u200d\u2060\ufeff"
-# A lone surrogate is what os.environ makes of a byte that is not UTF-8.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+# Unicode's categories of control characters and of lone surrogates: what os.environ makes of a byte that is not UTF-8.
+_CONTROL = ("Cc", "Cs")
 
 
 class Credentials:
@@ -377,7 +377,7 @@ def _checked(label: str, value: object, source: str) -> str:
         raise CredentialsError(f"The {label} from {source} is not text; give it as a str.")
     if not value:
         raise CredentialsMissing(f"The {label} from {source} is empty.")
-    if _CONTROL.search(value):
+    if any(unicodedata.category(character) in _CONTROL for character in value):
         raise CredentialsError(
             f"The {label} from {source} holds a line break, a control character or a byte that is not UTF-8; "
             "copy it again.",

@@ -124,7 +124,8 @@ class LoginHandle:
 
     def _ipython_display_(self) -> None:
         if not self.quiet:
-            raise NotImplementedError  # IPython then shows the repr
+            # Printed, as all that the magics say: choosing among IPython's formatters takes as long as the login.
+            print(repr(self))  # noqa: T201 - what a magic says to the person who runs it
 
 
 class LoginFlow:

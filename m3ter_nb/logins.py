@@ -5,7 +5,6 @@ Plain Python over a dict; the magics give it the notebook's namespace.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Never
 
 from m3ter_nb.errors import InvalidArgument, M3terError, NotLoggedIn
@@ -45,24 +44,26 @@ class NotYet:
     __enter__ = __exit__ = __await__ = __bytes__ = _use
 
 
-@dataclass(eq=False)
 class Login:
     """One named login.
 
-    Attributes:
+    Args:
         name: ``"m3ter"``, or what ``--name`` said.
         session: the session.
         typed: whether a person typed the credentials.
+
+    Attributes:
         bound: the variables that it has bound, and to what.
         announced: whether the end of a token that is not renewed has been announced.
     """
 
-    name: str
-    session: M3terSession
-    typed: bool
-    bound: dict[str, object] = field(default_factory=dict, repr=False)
-    _me: dict[str, Any] | None = field(default=None, repr=False)
-    announced: bool = field(default=False, repr=False)
+    def __init__(self, name: str, session: M3terSession, *, typed: bool) -> None:
+        self.name = name
+        self.session = session
+        self.typed = typed
+        self.bound: dict[str, object] = {}
+        self.announced = False
+        self._me: dict[str, Any] | None = None
 
     @property
     def names(self) -> tuple[str, str]:
@@ -136,7 +137,7 @@ class Logins:
     def add(self, name: str, session: M3terSession, *, typed: bool) -> Login:
         """Keep a session under a name, close the one it follows, and bind its two variables."""
         previous = self._logins.get(name)
-        login = self._logins[name] = Login(name, session, typed)
+        login = self._logins[name] = Login(name, session, typed=typed)
         self._waiting.pop(name, None)
         login.bound = dict(zip(login.names, (session.token, session), strict=True))
         self._namespace.update(login.bound)

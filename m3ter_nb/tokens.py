@@ -250,13 +250,17 @@ def _token_of(response: requests.Response, host: str, credentials: Credentials, 
         raise UnexpectedAnswer(
             f"{host} answered without an access_token; is it a m3ter API? Check the base URL."
         )
-    if not access_token.isascii() or any(c.isspace() or not c.isprintable() for c in access_token):
+    if not _fits_a_header(access_token):
         raise UnexpectedAnswer(
             f"{host} sent an access_token that no HTTP header can carry. Check the base URL."
         )
     if str(answer.get("token_type") or "bearer").lower() != "bearer":
         raise UnexpectedAnswer(f"{host} sent a token that is not a bearer token. Check the base URL.")
     return Token(access_token, _lifetime(answer.get("expires_in"), host), clock=clock)
+
+
+def _fits_a_header(token: str) -> bool:
+    return token.isascii() and token.isprintable() and " " not in token
 
 
 def _lifetime(expires_in: object, host: str) -> float | None:
@@ -303,7 +307,7 @@ def ready_token(text: str, *, source: str, clock: Clock = SYSTEM_CLOCK) -> Token
         InvalidArgument: it cannot be a bearer token.
     """
     text = text.strip().removeprefix("Bearer ").strip()
-    if not text or not text.isascii() or any(c.isspace() or not c.isprintable() for c in text):
+    if not text or not _fits_a_header(text):
         raise InvalidArgument(f"The token from {source} is not one a header can carry; copy it again.")
     token = Token(text, clock=clock)
     if token.expired:

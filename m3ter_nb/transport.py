@@ -314,7 +314,7 @@ _BASE_URL = re.compile(
     r"(?P<path>(?:/[a-z0-9._~-]*)*)",
     re.IGNORECASE | re.ASCII,
 )
-_BARE_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::[0-9]+)?/?", re.IGNORECASE | re.ASCII)
+_BARE_HOST = r"[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+(?::[0-9]+)?/?"
 _LAST_PORT = 65_535
 
 
@@ -336,7 +336,7 @@ def checked_base_url(url: str) -> str:
     match = _BASE_URL.fullmatch(text)
     if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT or ".." in match["path"]:
         # The text is repeated only where it is clearly a host: it may be a secret in the wrong variable.
-        hint = f" Did you mean https://{text.rstrip('/')}?" if _BARE_HOST.fullmatch(text) else ""
+        hint = f" Did you mean https://{text.rstrip('/')}?" if re.fullmatch(_BARE_HOST, text) else ""
         raise InvalidArgument(
             f"The base URL is not a plain http(s) URL such as {DEFAULT_BASE_URL}: a scheme, a host, perhaps a port "
             f"and a path.{hint}",
