@@ -107,7 +107,8 @@ def snippet(login: Login, call: Call) -> str:
 
     write = snippets.curl if call.show == "curl" else snippets.python
     url = login.session.url(call.path, call.method)
-    return write(call.method, url, params=call.params or None, json=call.json)
+    json = login.session.completed(call.method, call.path, call.json)
+    return write(call.method, url, params=call.params or None, json=json)
 
 
 def _with_progress(items: Iterator[Any], path: str) -> Iterator[Any]:

@@ -198,6 +198,24 @@ class M3terSession:
         host = self._transport.ingest_url if to_ingest else self._transport.base_url
         return f"{host}{plain}{question}{query}"
 
+    def completed(self, method: str, path: str, json: Any) -> Any:
+        """Return the body that a call sends: that of a PUT gets the version of the last read, where it names none.
+
+        Args:
+            method: upper case.
+            path: see :meth:`url`.
+            json: the body; it is not changed.
+        """
+        entity_id = posixpath.basename(path.partition("?")[0].rstrip("/"))
+        if (
+            method == "PUT"
+            and isinstance(json, dict)
+            and json.get("version") is None
+            and entity_id in self._versions
+        ):
+            return {**json, "version": self._versions[entity_id]}
+        return json
+
     def request(self, method: str, path: str, *, params: Any = None, json: Any = None) -> Any:
         """Make one call and return the decoded JSON.
 
@@ -221,10 +239,9 @@ class M3terSession:
         method = method.upper()
         if method not in METHODS:
             raise InvalidArgument(f"{method} is no method of the m3ter API; it has {', '.join(METHODS)}.")
-        if method == "PUT":
-            json = self._with_version(path, json)
-        body = None if json is None else encode_body(json)
         url = self.url(path, method)
+        json = self.completed(method, path, json)
+        body = None if json is None else encode_body(json)
         token = self._source.token()
         response = self._send(method, url, params, body, json)
         if response.status_code in _REFUSED and self.ended(token):
@@ -361,12 +378,6 @@ class M3terSession:
             if len(self._versions) >= _REMEMBERED_VERSIONS:
                 self._versions.clear()
             self._versions[decoded["id"]] = decoded["version"]
-
-    def _with_version(self, path: str, json: Any) -> Any:
-        entity_id = posixpath.basename(path.partition("?")[0].rstrip("/"))
-        if isinstance(json, dict) and json.get("version") is None and entity_id in self._versions:
-            return {**json, "version": self._versions[entity_id]}
-        return json
 
 
 def login(  # noqa: PLR0913 - everything that can be chosen, by keyword

@@ -342,6 +342,20 @@ def test_a_cell_is_a_json_body_with_values_of_the_namespace(
     assert run(shell, "%m3ter GET products/{{" + repr(created["id"]) + "}}") == created
 
 
+@pytest.mark.parametrize("language", ["curl", "python"])
+def test_what_show_prints_of_a_put_names_the_version_that_would_be_sent(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str], language: str
+) -> None:
+    run(shell, "%m3ter_login")
+    created = run(shell, '%m3ter POST products --body {"name":"P","code":"p"}')
+    capsys.readouterr()
+
+    run(shell, f'%m3ter PUT products/{created["id"]} --body {{"name":"Q","code":"p"}} --show {language}')
+
+    assert "version" in capsys.readouterr().out
+    assert [record.method for record in sandbox_environ.log if record.path.endswith(created["id"])] == []
+
+
 def test_all_follows_the_pages_and_limit_stops(shell: InteractiveShell, sandbox_environ: Sandbox) -> None:
     run(shell, "%m3ter_login")
     for number in range(5):
