@@ -32,7 +32,7 @@ notebooks: $(VENV)/.test
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 120 notebooks
 
 browser: $(VENV)/.test
-	$(BIN)/python tests/browser/chromium.py --install
+	$(BIN)/python tests/browser/browsers.py --install
 
 bench: $(VENV)/.bench  ## measure ours beside the alternatives
 	$(BIN)/python benchmarks/run.py

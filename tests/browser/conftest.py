@@ -1,4 +1,4 @@
-"""One Jupyter server and one browser for each file of browser tests, one sandbox for all; one notebook for each test."""
+"""Every test in each browser: a Jupyter server and a browser for each file, one sandbox for all, a notebook for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 # tests are not a package, and importmode importlib puts no directory on the path
 sys.path.insert(0, str(Path(__file__).parent))
 
-import chromium
+from browsers import BROWSERS, KnownBrowser
 from jupyter_page import JupyterServer, NotebookPage
 from playwright.sync_api import sync_playwright
 
@@ -40,20 +40,21 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[BrowserContext]:
-    """A real Chromium; per module, because Playwright keeps an event loop running that other tests would meet.
+@pytest.fixture(scope="module", params=BROWSERS, ids=lambda known: known.name)
+def browser(request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+    """A real browser; per module, because Playwright keeps an event loop running that other tests would meet.
 
     One context for all pages, so that JupyterLab's code is fetched and compiled once.
     """
-    path = chromium.find()
+    known: KnownBrowser = request.param
+    path = known.find()
     if path is None:
-        reason = "no Chromium: run `python tests/browser/chromium.py --install`"
+        reason = f"no {known.name}: run `python tests/browser/browsers.py --install`"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
+        running = known.launch(playwright, path)
         yield running.new_context()
         running.close()
 

@@ -26,7 +26,7 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import ConsoleMessage, Locator, Page, WebSocket
+    from playwright.sync_api import ConsoleMessage, Locator, Page
 
 Flavour = Literal["lab", "notebook"]
 
@@ -43,6 +43,26 @@ _KERNEL_STARTUP = """\
 import logging, os
 logging.basicConfig(filename=os.environ["KERNEL_LOG"], level=logging.DEBUG)
 del logging, os
+"""
+
+
+# In the page, for WebDriver BiDi, which Firefox speaks, tells nothing of WebSockets. As text of one character a byte.
+_NOTE_FRAMES = """
+window.framesNoted = {sent: [], received: []};
+const noteFrame = (direction, frame) => {
+  const bytes = typeof frame === "string" ? new TextEncoder().encode(frame) : new Uint8Array(frame.buffer ?? frame);
+  framesNoted[direction].push(Array.from(bytes, byte => String.fromCharCode(byte)).join(""));
+};
+window.WebSocket = class extends window.WebSocket {
+  constructor(...args) {
+    super(...args);
+    this.addEventListener("message", event => noteFrame("received", event.data));
+  }
+  send(frame) {
+    noteFrame("sent", frame);
+    super.send(frame);
+  }
+};
 """
 
 
@@ -148,8 +168,6 @@ class NotebookPage:
     flavour: Flavour
     session: str
     console: list[str] = field(default_factory=list)
-    sent: list[str | bytes] = field(default_factory=list)
-    received: list[str | bytes] = field(default_factory=list)
 
     @classmethod
     @contextlib.contextmanager
@@ -169,7 +187,7 @@ class NotebookPage:
         )
         opened = cls(server, page, path, flavour, session["id"])
         page.on("console", opened.note_console)
-        page.on("websocket", opened.note_frames)
+        page.add_init_script(_NOTE_FRAMES)
         try:
             opened.load()
             yield opened
@@ -182,17 +200,10 @@ class NotebookPage:
         """Keep what the page prints to the browser's console."""
         self.console.append(message.text)
 
-    def note_frames(self, socket: WebSocket) -> None:
-        """Keep every frame that crosses a WebSocket."""
-
-        def sent(frame: str | bytes) -> None:
-            self.sent.append(frame)
-
-        def received(frame: str | bytes) -> None:
-            self.received.append(frame)
-
-        socket.on("framesent", sent)
-        socket.on("framereceived", received)
+    def frames(self, direction: Literal["sent", "received"]) -> list[bytes]:
+        """Return every frame that has crossed a WebSocket since the page was loaded."""
+        frames = self.page.evaluate("direction => framesNoted[direction]", direction)
+        return [frame.encode("latin-1") for frame in frames]
 
     def load(self) -> None:
         """Load the page, or load it again, and wait for its kernel."""
@@ -253,7 +264,16 @@ class NotebookPage:
         """Keep a picture of the page for a person to look at."""
         folder = Path(__file__).parents[2] / "build/screenshots"
         folder.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=folder / f"{name}.png")
+        self.page.screenshot(
+            path=folder / f"{name}{'' if self.browser == 'chromium' else f'-{self.browser}'}.png"
+        )
+
+    @property
+    def browser(self) -> str:
+        """The kind of browser: ``"chromium"`` or ``"firefox"``."""
+        running = self.page.context.browser
+        assert running is not None, "a context that was launched has one"
+        return running.browser_type.name
 
 
 @dataclass

@@ -64,7 +64,7 @@ def test_the_pictures_of_the_readme_are_what_the_product_looks_like(open_noteboo
     whole.paste(empty, (_GAP, _GAP))
     whole.paste(card, (2 * _GAP + empty.width, _GAP))
     PICTURES.mkdir(parents=True, exist_ok=True)
-    whole.save(PICTURES / "login.png", optimize=True)
+    whole.save(PICTURES / f"login-{notebook.browser}.png", optimize=True)
 
     assert empty.width > 300
     assert card.width > 300
