@@ -8,7 +8,7 @@ In a notebook: ``%load_ext m3ter_nb``, then ``%m3ter_login``. In a script::
         for product in session.pages("products"):
             print(product["name"])
 
-Importing this package imports neither IPython, ipywidgets nor requests; they come with what needs them.
+Importing this package imports neither IPython, ipywidgets nor an HTTP library; they come with what needs them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 __all__ = ["METHODS", "largest_page", "query_of", "reads_only", "safe_to_repeat"]
 
@@ -49,11 +50,18 @@ def largest_page(path: str) -> int:
     return _PAGE_SIZE.get(name, 200 if name in _PAGES_OF_200 else 100)
 
 
-def query_of(params: Any) -> Any:
-    """Join lists by commas, as the official SDKs send them, and write booleans as JSON does."""
-    if not isinstance(params, dict):
-        return params
-    return {key: _query_value(value) for key, value in params.items()}
+def query_of(params: Any) -> str:
+    """Return a query as it stands in a URL: lists joined by commas, as the official SDKs send them.
+
+    Booleans are written as JSON does, and what is None is left out.
+
+    Args:
+        params: a mapping, pairs, or text, which is taken as it is.
+    """
+    if params is None or isinstance(params, str):
+        return params or ""
+    pairs = params.items() if hasattr(params, "items") else params
+    return urlencode([(key, _query_value(value)) for key, value in pairs if value is not None])
 
 
 def _query_value(value: Any) -> Any:

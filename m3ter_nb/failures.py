@@ -1,8 +1,7 @@
-"""What a failure of the network is called: every exception of requests, urllib3 and the socket by one of our names."""
+"""What a failure of the network is called: every exception of urllib3 and the socket by one of our names."""
 
 from __future__ import annotations
 
-from requests import exceptions as rx
 from urllib3 import exceptions as u3
 
 from m3ter_nb.errors import (
@@ -19,15 +18,13 @@ __all__ = ["translated"]
 # In this order: the first kind found in an exception, or in what it wraps, names our error.
 _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], str], ...] = (
     (
-        # InvalidSchema: a SOCKS proxy without the package that speaks to one.
-        (
-            rx.ProxyError,
-            rx.InvalidProxyURL,
-            rx.InvalidSchema,
-            u3.ProxyError,
-            u3.ProxySchemeUnknown,
-            u3.ProxySchemeUnsupported,
-        ),
+        # What makes a connection imports nothing but what speaks SOCKS.
+        (ImportError,),
+        ConnectionFailed,
+        "The proxy on the way to {host} speaks SOCKS, for which a package is missing: run %pip install pysocks.",
+    ),
+    (
+        (u3.ProxyError, u3.ProxySchemeUnknown, u3.ProxySchemeUnsupported),
         ConnectionFailed,
         "The proxy on the way to {host} could not be used. Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
     ),
@@ -42,7 +39,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
         "{host} refused the connection. Is it running, and is the base URL right?",
     ),
     (
-        (rx.ConnectTimeout, u3.ConnectTimeoutError),
+        (u3.ConnectTimeoutError,),
         ConnectionTimeout,
         (
             "{host} did not take the connection within {connect:g} s. Check the network, or the host in the "
@@ -50,7 +47,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
         ),
     ),
     (
-        (rx.Timeout, u3.TimeoutError, TimeoutError),
+        (u3.TimeoutError, TimeoutError),
         ConnectionTimeout,
         (
             "{host} did not answer within {read:g} s. It may have carried out the call all the same: check "
@@ -58,7 +55,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
         ),
     ),
     (
-        (rx.SSLError, u3.SSLError),
+        (u3.SSLError,),
         ConnectionFailed,
         (
             "The certificate of {host} could not be verified. Behind a company proxy, name its CA file in "
@@ -66,23 +63,17 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
         ),
     ),
     (
-        (
-            rx.InvalidURL,
-            rx.MissingSchema,
-            u3.LocationParseError,
-            u3.URLSchemeUnknown,
-            UnicodeError,
-        ),
+        (u3.LocationParseError, u3.URLSchemeUnknown, UnicodeError),
         InvalidArgument,
         "The request to {host} could not be built: its URL is malformed.",
     ),
     (
-        (rx.InvalidHeader, u3.InvalidHeader),
+        (u3.InvalidHeader,),
         UnexpectedAnswer,
         "{host} sent an answer whose headers make no sense; is it a m3ter API? Check the base URL.",
     ),
     (
-        (rx.ContentDecodingError, u3.DecodeError),
+        (u3.DecodeError,),
         UnexpectedAnswer,
         "{host} sent an answer whose compression is broken. Run the cell again.",
     ),
@@ -90,7 +81,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
 
 
 def translated(error: BaseException, host: str, connect: float, read: float) -> M3terError:
-    """Return our error for one of requests, urllib3 or the socket; the texts of theirs are not repeated.
+    """Return our error for one of urllib3 or the socket; the texts of theirs are not repeated.
 
     Args:
         error: theirs.
@@ -109,7 +100,7 @@ def translated(error: BaseException, host: str, connect: float, read: float) -> 
 
 
 def _reasons(error: BaseException) -> list[BaseException]:
-    """Return an exception and all that it wraps, as requests and urllib3 wrap: in args, reason, cause."""
+    """Return an exception and all that it wraps, as urllib3 wraps: in args, reason, cause."""
     seen: list[BaseException] = []
     todo: list[object] = [error]
     while todo:

@@ -1,6 +1,6 @@
 """The magics: one method for each verb, a few lines over the plain functions and classes that do the work.
 
-Loading imports IPython and traitlets, which a shell has anyway; requests, ipywidgets and the sandbox come with the
+Loading imports IPython and traitlets, which a shell has anyway; urllib3, ipywidgets and the sandbox come with the
 first magic that needs them.
 """
 
@@ -124,7 +124,7 @@ class M3terMagics(Magics):
     @line_magic
     def m3ter_status(self, line: str) -> Status:
         """Show who is logged in, to which organization and host, where the credentials came from, and the time left."""
-        from m3ter_nb.status import Status, login_status  # noqa: PLC0415 - requests, only where it is needed
+        from m3ter_nb.status import Status, login_status  # noqa: PLC0415 - urllib3, only where it is needed
 
         arguments = parsed(M3terMagics.m3ter_status, line)
         names = tuple(login.name for login in self._logins)
@@ -163,7 +163,7 @@ class M3terMagics(Magics):
         %m3ter GET accounts codes=acme
         %m3ter PUT products/{{product["id"]}} --body product
         """
-        from m3ter_nb.api_calls import make_call, snippet  # noqa: PLC0415 - requests, only where it is needed
+        from m3ter_nb.api_calls import make_call, snippet  # noqa: PLC0415 - urllib3, only where it is needed
         from m3ter_nb.calls import parse_call  # noqa: PLC0415 - only where it is needed
 
         call = parse_call(line, cell, self._shell.user_ns)
@@ -270,7 +270,7 @@ class M3terMagics(Magics):
         if self._flow_made is None:
             from IPython.display import display  # noqa: PLC0415 - with the first login
 
-            from m3ter_nb.login_flow import LoginFlow  # noqa: PLC0415 - requests, with the first login
+            from m3ter_nb.login_flow import LoginFlow  # noqa: PLC0415 - urllib3, with the first login
 
             self._flow_made = LoginFlow(
                 self._logins,
@@ -317,8 +317,8 @@ class M3terMagics(Magics):
         return self._sandbox.start()
 
     def _login_options(self, arguments: Namespace) -> LoginOptions:
-        from m3ter_nb.login_flow import LoginOptions  # noqa: PLC0415 - requests, with the first login
-        from m3ter_nb.transport import Timeout  # noqa: PLC0415 - requests, with the first login
+        from m3ter_nb.login_flow import LoginOptions  # noqa: PLC0415 - urllib3, with the first login
+        from m3ter_nb.transport import Timeout  # noqa: PLC0415 - urllib3, with the first login
 
         chosen = {"form": arguments.form, "prompt": arguments.prompt, "env": arguments.env is not None}
         ways = [way for way, is_chosen in chosen.items() if is_chosen]
@@ -338,7 +338,7 @@ class M3terMagics(Magics):
     def _show_login(self, arguments: Namespace) -> None:
         from m3ter_nb import snippets  # noqa: PLC0415 - only for --show
         from m3ter_nb.credentials import find_host  # noqa: PLC0415 - only for --show
-        from m3ter_nb.transport import DEFAULT_BASE_URL, checked_base_url  # noqa: PLC0415 - only for --show
+        from m3ter_nb.hosts import DEFAULT_BASE_URL, checked_base_url  # noqa: PLC0415 - only for --show
 
         base_url = arguments.base_url or self.base_url or find_host().base_url or DEFAULT_BASE_URL
         write = snippets.curl_login if arguments.show == "curl" else snippets.python_login

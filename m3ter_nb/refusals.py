@@ -7,9 +7,12 @@ m3ter documents the statuses (https://m3ter.mintlify.app/guides/m3ter-apis/http-
 from __future__ import annotations
 
 import html
+import http.client
+import io
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from m3ter_nb.bodies import LONGEST_BODY, decode_body
 from m3ter_nb.errors import (
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     import requests
 
     from m3ter_nb.tokens import Token
+    from m3ter_nb.transport import Answer
 
 __all__ = ["reason_of", "refused"]
 
@@ -34,29 +38,16 @@ _LONGEST_REASON = 300
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
-def refused(  # noqa: PLR0913 - one answer and all that is known of its call, by keyword
-    response: requests.Response,
-    *,
-    method: str,
-    path: str,
-    org_id: str | None,
-    token: Token | None,
-    attempts: int = 1,
-) -> ApiError:
-    """Return the error for an answer with a status of 400 or more.
+def refused(answer: Answer, *, org_id: str | None, token: Token | None) -> ApiError:
+    """Return the error for an answer with a status of 300 or more.
 
     Args:
-        response: the answer; its request's Authorization header is masked from here on.
-        method: upper case.
-        path: of the call, without host.
+        answer: what came.
         org_id: the organization that the session is for.
         token: the token that the call carried.
-        attempts: how many requests the call took.
     """
-    body = response.request.body
-    sent = body.encode() if isinstance(body, str) else body or b""
-    response.request.headers["Authorization"] = "Bearer <hidden>"
-    status, reason = response.status_code, reason_of(response, token)
+    method, path, sent, attempts = answer.method, urlsplit(answer.url).path, answer.sent, answer.attempts
+    status, reason = answer.status, reason_of(answer, token)
     shown = path.removeprefix(f"/organizations/{org_id}/")
     said = f"{method} {shown} was refused with {status}" + (f": {reason}" if reason else ".")
     kind: type[ApiError]
@@ -72,9 +63,9 @@ def refused(  # noqa: PLR0913 - one answer and all that is known of its call, by
         if method == "DELETE" and attempts > 1:
             advice = "An earlier attempt of this call was cut off and may have deleted it."
     elif status == HTTPStatus.TOO_MANY_REQUESTS:
-        kind, advice = RateLimited, _come_back(response)
+        kind, advice = RateLimited, _come_back(answer)
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        kind, advice = ServerError, f"This is on m3ter's side. {_come_back(response)}"
+        kind, advice = ServerError, f"This is on m3ter's side. {_come_back(answer)}"
     elif status < HTTPStatus.BAD_REQUEST:
         kind, advice = (
             ApiError,
@@ -88,35 +79,69 @@ def refused(  # noqa: PLR0913 - one answer and all that is known of its call, by
         method=method,
         path=_JWT.sub("<token>", path),
         reason=reason,
-        response=response,
+        response=_as_requests_has_it(answer),
     )
     if isinstance(error, RateLimited):
-        error.retry_after = retry_after(response)
+        error.retry_after = retry_after(answer)
     return error
 
 
-def reason_of(response: requests.Response, token: Token | None = None) -> str:
+def reason_of(answer: Answer, token: Token | None = None) -> str:
     """Return the server's own message as one line: of either JSON shape, or of a web page its title.
 
     Args:
-        response: the answer.
+        answer: what came.
         token: what the call carried; a message that echoes it is shown without.
     """
-    text = response.text if len(response.content) <= 1_000_000 else ""  # noqa: PLR2004 - a message is never that long
-    answer, _ = decode_body(text.encode())
-    if isinstance(answer, dict):
-        parts = [answer.get(key) for key in ("message", "error", "error_description")]
+    text = _text_of(answer) if len(answer.content) <= 1_000_000 else ""  # noqa: PLR2004 - a message is never that long
+    decoded, _ = decode_body(text.encode())
+    if isinstance(decoded, dict):
+        parts = [decoded.get(key) for key in ("message", "error", "error_description")]
         text = ": ".join(part for part in parts if isinstance(part, str) and part)
     elif text.lstrip().startswith("<"):
         title = re.search(r"<(title|h1)[^>]*>(.*?)</\1>", text, re.IGNORECASE | re.DOTALL)
         text = html.unescape(re.sub(r"<[^>]+>", " ", title.group(2))) if title else "(a web page)"
-    elif answer is not None:
+    elif decoded is not None:
         text = ""
     if token is not None:
         text = text.replace(token.reveal(), "<token>")
     line = " ".join(_JWT.sub("<token>", text).split())
     line = "".join(c for c in line if c.isprintable())
     return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
+
+
+def _text_of(answer: Answer) -> str:
+    """Return the body as text, in the character set that it names, or UTF-8."""
+    _, _, charset = answer.headers.get("Content-Type", "").lower().partition("charset=")
+    try:
+        return answer.content.decode(charset.split(";")[0].strip("\"' ") or "utf-8", "replace")
+    except LookupError:  # a character set that Python does not know
+        return answer.content.decode("utf-8", "replace")
+
+
+def _as_requests_has_it(answer: Answer) -> requests.Response:
+    """Return the answer as people know it; its request's Authorization header is masked."""
+    import requests  # noqa: PLC0415 - only where something was refused
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - likewise
+    from urllib3 import HTTPResponse  # noqa: PLC0415 - likewise
+
+    # The body has been decompressed already.
+    headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-encoding"}
+    raw = HTTPResponse(
+        io.BytesIO(answer.content),
+        headers,
+        answer.status,
+        reason=http.client.responses.get(answer.status),
+        preload_content=False,
+        decode_content=False,
+        enforce_content_length=False,
+    )
+    request = requests.Request(
+        answer.method, answer.url, headers={"Authorization": "Bearer <hidden>"}, data=answer.sent or None
+    )
+    response: requests.Response = HTTPAdapter().build_response(request.prepare(), raw)
+    response.content  # noqa: B018 - the property reads the body
+    return response
 
 
 def _conflict_advice(method: str, attempts: int, *, names_version: bool) -> str:
@@ -155,8 +180,8 @@ def _forbidden_advice(path: str, org_id: str | None, token: Token | None, size: 
     return f"Likely causes, in order: {'; '.join(causes)}."
 
 
-def _come_back(response: requests.Response) -> str:
-    wait = retry_after(response)
+def _come_back(answer: Answer) -> str:
+    wait = retry_after(answer)
     if wait is None:
         return "Try again in a minute."
     if wait < 120:  # noqa: PLR2004 - up to two minutes are told in seconds

@@ -21,15 +21,18 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
 )
 from m3ter_nb.frames import without_frames
-from m3ter_nb.token_source import DEFAULT_MARGIN, TokenAuth, TokenSource
+from m3ter_nb.hosts import DEFAULT_BASE_URL, is_loopback
+from m3ter_nb.token_source import DEFAULT_MARGIN, TokenSource
 from m3ter_nb.tokens import Token, fetch_token, ready_token
-from m3ter_nb.transport import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Timeout, Transport, is_loopback
+from m3ter_nb.transport import DEFAULT_TIMEOUT, Timeout, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import requests
     from m3ter import AsyncM3ter, M3ter
+
+    from m3ter_nb.token_auth import TokenAuth
+    from m3ter_nb.transport import Answer
 
 __all__ = ["M3terSession", "login", "open_session"]
 
@@ -69,7 +72,6 @@ class M3terSession:
         self._org_id = org_id  # for the repr, where the next line raises
         self._org_id = _agreed_org_id(token.org_id if token is not None else None, org_id)
         self.credentials_source = credentials_source
-        self._auth = TokenAuth(source, transport.origins)
         self._versions: dict[str, int] = {}
         self._clocks_agree = True
 
@@ -90,7 +92,9 @@ class M3terSession:
     @property
     def auth(self) -> TokenAuth:
         """For plain requests: ``requests.get(url, auth=m3ter_session.auth)``."""
-        return self._auth
+        from m3ter_nb.token_auth import TokenAuth  # noqa: PLC0415 - for those who use requests themselves
+
+        return TokenAuth(self._source, self._transport.origins)
 
     @property
     def base_url(self) -> str:
@@ -225,7 +229,7 @@ class M3terSession:
         Args:
             method: GET, POST, PUT or DELETE.
             path: see :meth:`url`.
-            params: the query, as ``requests`` takes it; lists are joined by commas, as the official SDKs do.
+            params: the query: a dict, pairs, or text as it is; lists are joined by commas, as the official SDKs do.
             json: the body; None for no body.
 
         Returns:
@@ -243,22 +247,15 @@ class M3terSession:
         json = self.completed(method, path, json)
         body = None if json is None else encode_body(json)
         token = self._source.token()
-        response = self._send(method, url, params, body, json)
-        if response.status_code in _REFUSED and self.ended(token):
+        answer = self._send(method, url, params, body, json)
+        if answer.status in _REFUSED and self.ended(token):
             token = self.renewed(token)
-            response = self._send(method, url, params, body, json)
-        if response.status_code >= 300:  # noqa: PLR2004 - redirects are not followed: the token stays home
+            answer = self._send(method, url, params, body, json)
+        if answer.status >= 300:  # noqa: PLR2004 - redirects are not followed: the token stays home
             from m3ter_nb.refusals import refused  # noqa: PLC0415 - only where something was refused
 
-            raise refused(
-                response,
-                method=method,
-                path=urlsplit(url).path,
-                org_id=self._org_id,
-                token=token,
-                attempts=getattr(response, "attempts", 1),
-            )
-        return self._decoded(response, method, url)
+            raise refused(answer, org_id=self._org_id, token=token)
+        return self._decoded(answer)
 
     def pages(self, path: str, **params: Any) -> Iterator[Any]:
         """Yield every item of a list, page by page, newest first (https://docs.m3ter.com/api/pagination).
@@ -326,12 +323,12 @@ class M3terSession:
 
         return async_sdk_client(self, **options)
 
-    def _send(self, method: str, url: str, params: Any, body: bytes | None, json: Any) -> requests.Response:
+    def _send(self, method: str, url: str, params: Any, body: bytes | None, json: Any) -> Answer:
         return self._transport.send(
             method,
             url,
-            auth=self._auth,
-            params=query_of(params),
+            authorization=self._source.authorization,
+            query=query_of(params),
             body=body,
             content_type="application/json" if body is not None else None,
             repeatable=safe_to_repeat(method, urlsplit(url).path, json),
@@ -356,15 +353,15 @@ class M3terSession:
             return False
         return token.exp <= self._source.clock.wall() + self._source.margin
 
-    def _decoded(self, response: requests.Response, method: str, url: str) -> Any:
-        content = response.content
+    def _decoded(self, answer: Answer) -> Any:
+        content = answer.content
         if not content.strip():
             return None
         decoded, is_json = decode_body(content)
         if not is_json:
             what = "a web page" if content.lstrip()[:1] == b"<" else "text that is not whole JSON"
             raise UnexpectedAnswer(
-                f"{self.host} answered {method} {urlsplit(url).path} with {what}. Check the path and the base URL.",
+                f"{self.host} answered {answer.method} {urlsplit(answer.url).path} with {what}. Check the path and the base URL.",
             )
         self._remember(decoded)
         return decoded

@@ -1,4 +1,4 @@
-"""The source that keeps a token fresh, and the ``requests`` auth that asks it.
+"""The source that keeps a token fresh.
 
 A token is renewed ahead of its end, by one request however many threads wait; what fails is said once.
 """
@@ -8,19 +8,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from requests.auth import AuthBase
-
 from m3ter_nb.clock import SYSTEM_CLOCK, Clock, Moment
-from m3ter_nb.errors import M3terError, NotLoggedIn, TokenExpired, UnsafeDestination
+from m3ter_nb.errors import M3terError, NotLoggedIn, TokenExpired
 from m3ter_nb.tokens import HiddenHeader, Token, time_left
-from m3ter_nb.transport import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import requests
-
-__all__ = ["DEFAULT_MARGIN", "TokenAuth", "TokenSource"]
+__all__ = ["DEFAULT_MARGIN", "TokenSource"]
 
 #: Seconds before its end at which a token is renewed, where nothing else is set.
 DEFAULT_MARGIN = 300.0
@@ -104,6 +99,14 @@ class TokenSource:
             return token
         return self._renewed(token, forced=False)
 
+    def authorization(self) -> HiddenHeader:
+        """Return the Authorization header of a call (RFC 6750 section 2.1), with a token that is good for it.
+
+        Raises:
+            As :meth:`token`.
+        """
+        return HiddenHeader("Bearer " + self.token())
+
     def renew(self, stale: Token | None) -> Token:
         """Return a newer token than ``stale``; of several threads with the same stale token, one asks.
 
@@ -168,39 +171,3 @@ class TokenSource:
             return token
         self._failed_at, self._failure, self._said_so = None, None, False
         return self._token
-
-
-class TokenAuth(AuthBase):
-    """Sets ``Authorization: Bearer`` on requests to the API that issued the token, and to no other host.
-
-    For use with plain ``requests``: ``requests.get(url, auth=m3ter_session.auth)``. Given as ``auth``, it also keeps
-    ``~/.netrc`` from replacing the token.
-
-    Args:
-        source: gives the token.
-        origins: where it may go, as :func:`m3ter_nb.transport.origin` gives them.
-    """
-
-    def __init__(self, source: TokenSource, origins: frozenset[tuple[str, str, int]]) -> None:
-        self._source = source
-        self._origins = origins
-
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Set the header (RFC 6750 section 2.1).
-
-        Raises:
-            UnsafeDestination: the request goes to another origin.
-            NotLoggedIn, LoginRefused, ConnectionFailed: as :meth:`TokenSource.token`.
-        """
-        if origin(r.url or "") not in self._origins:
-            hosts = ", ".join(sorted(host for _, host, _ in self._origins))
-            raise UnsafeDestination(
-                f"The m3ter token goes to {hosts} only, not to {origin(r.url or '')[1] or 'this URL'}."
-            )
-        # Asked for on a line of its own: a verbose traceback evaluates r.headers, which may hold the last token.
-        token = self._source.token()
-        r.headers["Authorization"] = HiddenHeader("Bearer " + token)
-        return r
-
-    def __repr__(self) -> str:
-        return "TokenAuth(token hidden)"

@@ -11,9 +11,8 @@ import base64
 import binascii
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Never, Self
-
-from requests.auth import AuthBase
 
 from m3ter_nb.bodies import decode_body
 from m3ter_nb.clock import SYSTEM_CLOCK, Clock, Moment
@@ -29,9 +28,8 @@ from m3ter_nb.frames import without_frames
 from m3ter_nb.transport import Transport, retry_after
 
 if TYPE_CHECKING:
-    import requests
-
     from m3ter_nb.credentials import Credentials
+    from m3ter_nb.transport import Answer
 
 __all__ = ["Token", "fetch_token", "ready_token", "time_left"]
 
@@ -187,20 +185,12 @@ class HiddenHeader(str):
         return "'<hidden>'"
 
 
-class _BasicAuth(AuthBase):
-    """HTTP Basic of ``key id:secret`` in UTF-8 (RFC 7617), without the secret in a variable of any frame of ours."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
-
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        r.headers["Authorization"] = HiddenHeader(
-            "Basic "
-            + base64.b64encode(
-                f"{self._credentials.key_id}:{self._credentials.reveal_secret()}".encode(),
-            ).decode("ascii"),
-        )
-        return r
+def _basic(credentials: Credentials) -> HiddenHeader:
+    """Return HTTP Basic of ``key id:secret`` in UTF-8 (RFC 7617), without the secret in a variable of any frame."""
+    return HiddenHeader(
+        "Basic "
+        + base64.b64encode(f"{credentials.key_id}:{credentials.reveal_secret()}".encode()).decode("ascii")
+    )
 
 
 @without_frames
@@ -221,31 +211,30 @@ def fetch_token(
     Source: https://docs.m3ter.com/api/authentication, https://docs.m3ter.com/api/auth/get-token
     """
     transport = transport or Transport()
-    response = transport.send(
+    answer = transport.send(
         "POST",
         f"{transport.base_url}/oauth/token",
-        auth=_BasicAuth(credentials),
-        body="grant_type=client_credentials",
+        authorization=partial(_basic, credentials),
+        body=b"grant_type=client_credentials",
         content_type="application/x-www-form-urlencoded",
         repeatable=True,  # asking twice gives two tokens and changes nothing
         max_bytes=_LONGEST_ANSWER,
     )
-    return _token_of(response, transport.host, credentials, clock)
+    return _token_of(answer, transport.host, credentials, clock)
 
 
-def _token_of(response: requests.Response, host: str, credentials: Credentials, clock: Clock) -> Token:
+def _token_of(answer: Answer, host: str, credentials: Credentials, clock: Clock) -> Token:
     """Read the documented answer; its text is never repeated, for it may hold a token."""
-    status = response.status_code
-    if status != _HTTP_OK:
-        raise _refusal(response, host, credentials)
-    answer, is_json = decode_body(response.content)
+    if answer.status != _HTTP_OK:
+        raise _refusal(answer, host, credentials)
+    fields, is_json = decode_body(answer.content)
     if not is_json:
-        what = "a web page" if response.content.lstrip()[:1] == b"<" else "text that is not JSON"
+        what = "a web page" if answer.content.lstrip()[:1] == b"<" else "text that is not JSON"
         raise UnexpectedAnswer(
             f"{host} answered the token request with {what}; is it a m3ter API? Check the base URL "
             "(a captive portal or a proxy can also stand between).",
         )
-    access_token = answer.get("access_token") if isinstance(answer, dict) else None
+    access_token = fields.get("access_token") if isinstance(fields, dict) else None
     if not isinstance(access_token, str) or not access_token.strip():
         raise UnexpectedAnswer(
             f"{host} answered without an access_token; is it a m3ter API? Check the base URL."
@@ -254,9 +243,9 @@ def _token_of(response: requests.Response, host: str, credentials: Credentials, 
         raise UnexpectedAnswer(
             f"{host} sent an access_token that no HTTP header can carry. Check the base URL."
         )
-    if str(answer.get("token_type") or "bearer").lower() != "bearer":
+    if str(fields.get("token_type") or "bearer").lower() != "bearer":
         raise UnexpectedAnswer(f"{host} sent a token that is not a bearer token. Check the base URL.")
-    return Token(access_token, _lifetime(answer.get("expires_in"), host), clock=clock)
+    return Token(access_token, _lifetime(fields.get("expires_in"), host), clock=clock)
 
 
 def _fits_a_header(token: str) -> bool:
@@ -278,15 +267,15 @@ def _lifetime(expires_in: object, host: str) -> float | None:
     return seconds
 
 
-def _refusal(response: requests.Response, host: str, credentials: Credentials) -> M3terError:
+def _refusal(answer: Answer, host: str, credentials: Credentials) -> M3terError:
     """Return the error for a token request that was not answered with 200."""
-    status = response.status_code
+    status = answer.status
     if _HTTP_REDIRECT <= status < _HTTP_ERROR:
         return UnexpectedAnswer(
             f"{host} sent the token request elsewhere ({status}). The secret does not follow redirects; "
             "check the base URL.",
         )
-    wait = retry_after(response)
+    wait = retry_after(answer)
     if status >= _HTTP_SERVER_ERROR or status == 429:  # noqa: PLR2004 - too many requests
         when = f"in {wait:.0f} s" if wait else "in a minute"
         return ConnectionFailed(f"{host} cannot give a token now ({status}). Log in again {when}.")

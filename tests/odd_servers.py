@@ -32,6 +32,7 @@ __all__ = [
     "OddServer",
     "RecordingProxy",
     "Seen",
+    "SocksProxy",
     "answer",
     "json_answer",
     "make_certificate",
@@ -238,6 +239,41 @@ class RecordingProxy:
                     if key.fileobj is inward:
                         self.heard += piece
                     key.data.sendall(piece)
+
+
+class SocksProxy:
+    """A SOCKS5 proxy on 127.0.0.1 (RFC 1928) that writes down which host it is asked for, and refuses."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.asked: list[str] = []
+        self.url = f"socks5h://127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            with sock, contextlib.suppress(OSError):
+                sock.settimeout(_PATIENCE)
+                stream = sock.makefile("rb")
+                _, methods = stream.read(2)
+                stream.read(methods)
+                sock.sendall(b"\x05\x00")
+                length = stream.read(5)[4]  # version, command, reserved, "a name", its length
+                self.asked.append(stream.read(length).decode())
+                stream.read(2)
+                sock.sendall(b"\x05\x02\x00\x01" + bytes(6))  # not allowed by the ruleset
 
 
 def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:

@@ -596,6 +596,27 @@ def test_a_reset_is_tried_again_for_a_get_alone(odd: Callable[..., Any], turn: l
     assert TOKEN not in all_of(caught.value)
 
 
+def test_a_compressed_refusal_is_read_and_at_hand(odd: Callable[..., Any]) -> None:
+    body = gzip.compress(b'{"message": "no such field"}')
+    session, _ = odd(answer(400, body, Content_Encoding="gzip"))
+
+    with pytest.raises(BadRequest, match="no such field") as caught:
+        session.get("products")
+
+    assert caught.value.response is not None
+    assert caught.value.response.json() == {"message": "no such field"}
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", '"ISO-8859-1"; q=1', "no-such-charset"])
+def test_a_refusal_in_another_character_set_is_read(odd: Callable[..., Any], charset: str) -> None:
+    session, _ = odd(
+        answer(503, "<h1>Préparation</h1>".encode("iso-8859-1"), Content_Type=f"text/html; charset={charset}")
+    )
+
+    with pytest.raises(ServerError, match=r"Pr.paration"):
+        session.get("products")
+
+
 def test_a_chunked_answer_that_breaks_off_is_tried_again(odd: Callable[..., Any]) -> None:
     session, _ = odd(
         [b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"da', reset], json_answer({"data": [1]})

@@ -21,9 +21,12 @@ ALLOWED: dict[str, set[str]] = {
     "bodies": {"errors"},
     "credentials": {"errors", "frames"},
     "clock": set(),
-    "transport": {"errors", "failures"},
+    "hosts": {"errors"},
+    "connections": {"errors", "hosts"},
+    "transport": {"connections", "errors", "failures", "hosts"},
     "tokens": {"bodies", "clock", "credentials", "errors", "frames", "transport"},
-    "token_source": {"clock", "errors", "tokens", "transport"},
+    "token_source": {"clock", "errors", "tokens"},
+    "token_auth": {"errors", "hosts", "token_source"},
     "refusals": {"bodies", "errors", "tokens", "transport"},
     "session": {
         "api",
@@ -32,13 +35,15 @@ ALLOWED: dict[str, set[str]] = {
         "credentials",
         "errors",
         "frames",
+        "hosts",
         "refusals",
         "sdk",
+        "token_auth",
         "token_source",
         "tokens",
         "transport",
     },
-    "sdk": {"errors", "session", "tokens", "transport"},
+    "sdk": {"errors", "hosts", "session", "tokens"},
     "placeholders": {"bodies", "errors"},
     "calls": {"api", "bodies", "errors", "placeholders"},
     "snippets": {"errors"},
@@ -56,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
         "form",
         "frames",
+        "hosts",
         "logins",
         "sandbox",
         "session",
@@ -158,7 +164,7 @@ def test_loading_the_extension_imports_only_the_shell() -> None:
 
 
 def test_a_script_does_without_ipython_and_widgets(sandbox_environ: object) -> None:
-    assert imported_by("import m3ter_nb\nm3ter_nb.login().get('products')") == {"requests", "urllib3"}
+    assert imported_by("import m3ter_nb\nm3ter_nb.login().get('products')") == {"urllib3"}
 
 
 def test_a_login_from_the_environment_imports_no_widgets(sandbox_environ: object) -> None:
@@ -168,7 +174,7 @@ def test_a_login_from_the_environment_imports_no_widgets(sandbox_environ: object
         "shell.extension_manager.load_extension('m3ter_nb')\n"
         "shell.run_line_magic('m3ter_login', '')"
     )
-    assert imported_by(code) == {"IPython", "requests", "urllib3"}
+    assert imported_by(code) == {"IPython", "urllib3"}
 
 
 def test_the_public_names_are_there_and_no_others() -> None:

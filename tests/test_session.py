@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import m3ter_nb
-from m3ter_nb.api import largest_page
+from m3ter_nb.api import largest_page, query_of
 from m3ter_nb.errors import (
     BadRequest,
     CredentialsMissing,
@@ -151,6 +151,34 @@ def test_pages_yields_every_item_once_newest_first(credentials: Credentials, las
     assert codes == ["p6", "p5", "p4", "p3", "p2", "p1", "p0"]
 
 
+@pytest.mark.parametrize(
+    ("params", "query"),
+    [
+        (None, ""),
+        ({}, ""),
+        (
+            {"ids": ["a", "b"], "codes": ("c",), "n": 3, "active": True, "none": None},
+            "ids=a%2Cb&codes=c&n=3&active=true",
+        ),
+        ([("id", "a"), ("id", "b & c")], "id=a&id=b+%26+c"),
+        ("as=it%20is", "as=it%20is"),
+        ({"name": "Zoë"}, "name=Zo%C3%AB"),
+    ],
+)
+def test_a_query_is_written_as_the_official_sdks_write_it(params: object, query: str) -> None:
+    assert query_of(params) == query
+
+
+def test_a_query_is_added_to_one_that_the_path_has(session: M3terSession) -> None:
+    first, second, _ = [
+        session.post("products", json={"name": code, "code": code}) for code in ("a", "b", "c")
+    ]
+
+    page = session.get("products?pageSize=1", params={"ids": [first["id"], second["id"]]})
+
+    assert page["data"] == [second]
+
+
 def test_pages_asks_for_the_largest_page_by_default(session: M3terSession, sandbox: Sandbox) -> None:
     for number in range(120):
         session.post("products", json={"name": f"P{number}", "code": f"p{number}"})
@@ -207,6 +235,10 @@ def test_the_error_carries_what_is_known_and_no_token(session: M3terSession) -> 
     assert error.reason
     assert error.response is not None
     assert error.response.request.headers["Authorization"] == "Bearer <hidden>"
+    assert error.response.request.body == b'{"name":"no code"}'
+    assert (error.response.status_code, error.response.reason) == (400, "Bad Request")
+    assert error.response.json()["message"] in str(error)
+    assert error.response.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import inspect
 import logging
 import os
 import re
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
-import requests.exceptions
 import urllib3.exceptions
 from odd_servers import (
     OddServer,
     RecordingProxy,
     Seen,
+    SocksProxy,
     answer,
     json_answer,
     make_certificate,
@@ -33,11 +35,12 @@ from m3ter_nb.errors import (
     UnsafeDestination,
 )
 from m3ter_nb.failures import translated
+from m3ter_nb.hosts import checked_base_url, is_loopback, origin
 from m3ter_nb.sandbox import DEMO_ORG_ID
 from m3ter_nb.session import login
-from m3ter_nb.token_source import TokenAuth
+from m3ter_nb.token_auth import TokenAuth
 from m3ter_nb.tokens import fetch_token
-from m3ter_nb.transport import Timeout, Transport, checked_base_url, is_loopback, origin
+from m3ter_nb.transport import Timeout, Transport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -385,6 +388,78 @@ def test_an_unknown_proxy_is_named_as_the_proxy(marked: Credentials, monkeypatch
         login(marked, base_url="https://api.example.invalid", timeout=SHORT)
 
 
+def test_the_name_and_password_of_a_proxy_go_to_the_proxy_alone(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate, ca = make_certificate(tmp_path, "api.example.invalid")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca))
+    with OddServer(m3ter, certificate=certificate) as server, RecordingProxy(server.port) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("http://", "http://us%40er:pass@"))
+        login(marked, base_url="https://api.example.invalid", timeout=SHORT, org_id="o").close()
+
+    assert b"authorization: basic " + base64.b64encode(b"us@er:pass").lower() in proxy.heard.lower()
+    assert "proxy-authorization" not in server.seen[0].headers
+
+
+def test_a_proxy_without_a_scheme_is_an_http_proxy(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RecordingProxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.removeprefix("http://"))
+        with pytest.raises(ConnectionFailed, match="The proxy on the way"):
+            login(marked, base_url="https://api.example.invalid", timeout=SHORT)
+
+    assert proxy.asked == ["CONNECT api.example.invalid:443"]
+
+
+@pytest.mark.parametrize("url", ["https://api.example.invalid", "https://api.example.invalid:443/"])
+def test_the_proxy_is_used_however_the_same_host_is_written(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> None:
+    certificate, ca = make_certificate(tmp_path, "api.example.invalid")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca))
+    with OddServer(m3ter, certificate=certificate) as server, RecordingProxy(server.port) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with login(marked, base_url=url, timeout=SHORT, org_id="o") as session:
+            session.get("https://API.example.invalid/organizations/o/products")
+            session.get("https://api.example.invalid:443/organizations/o/products")
+
+    assert len(server.seen) == 3
+    assert set(proxy.asked) == {"CONNECT api.example.invalid:443"}
+
+
+def test_a_socks_proxy_resolves_the_host_and_nothing_goes_past_it(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SocksProxy() as proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy.url)
+        with pytest.raises(ConnectionFailed):
+            login(marked, base_url="https://api.example.invalid", timeout=SHORT)
+
+    assert proxy.asked == ["api.example.invalid"]
+
+
+def test_a_socks_proxy_without_its_package_names_the_package(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")
+    monkeypatch.delitem(sys.modules, "urllib3.contrib.socks", raising=False)
+    monkeypatch.setitem(sys.modules, "socks", None)
+
+    with pytest.raises(ConnectionFailed, match="%pip install pysocks"):
+        login(marked, base_url="https://api.example.invalid", timeout=SHORT)
+
+
+@pytest.mark.parametrize("proxy", ["ftp://127.0.0.1:9", "http://", "http://[", "http://127.0.0.1:port"])
+def test_a_malformed_proxy_is_named_as_the_proxy(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+    with pytest.raises(ConnectionFailed, match="The proxy on the way"):
+        login(marked, base_url="https://api.example.invalid", timeout=SHORT)
+
+
 # Debug output
 
 
@@ -425,7 +500,7 @@ def test_debug_logs_hold_no_secret(
     assert not any(text in written for text in (SECRET, BASIC, TOKEN))
 
 
-# Every exception of requests and urllib3
+# Every exception of urllib3
 
 RETRIED, FAILED, TIMED_OUT, ODD, WRONG = (
     "ConnectionBroken",
@@ -434,30 +509,6 @@ RETRIED, FAILED, TIMED_OUT, ODD, WRONG = (
     "UnexpectedAnswer",
     "InvalidArgument",
 )
-OF_REQUESTS = {
-    "ChunkedEncodingError": RETRIED,
-    "ConnectTimeout": TIMED_OUT,
-    "ConnectionError": RETRIED,
-    "ContentDecodingError": ODD,
-    "HTTPError": RETRIED,
-    "InvalidHeader": ODD,
-    "InvalidJSONError": RETRIED,
-    "InvalidProxyURL": FAILED,
-    "InvalidSchema": FAILED,
-    "InvalidURL": WRONG,
-    "JSONDecodeError": RETRIED,
-    "MissingSchema": WRONG,
-    "ProxyError": FAILED,
-    "ReadTimeout": TIMED_OUT,
-    "RequestException": RETRIED,
-    "RetryError": RETRIED,
-    "SSLError": FAILED,
-    "StreamConsumedError": RETRIED,
-    "Timeout": TIMED_OUT,
-    "TooManyRedirects": RETRIED,
-    "UnrewindableBodyError": RETRIED,
-    "URLRequired": RETRIED,
-}
 OF_URLLIB3 = {
     "BodyNotHttplibCompatible": RETRIED,
     "ClosedPoolError": RETRIED,
@@ -494,31 +545,18 @@ OF_URLLIB3 = {
 }
 
 
-def exceptions_of(module: object) -> dict[str, type[Exception]]:
-    """Return the exceptions that a module defines, warnings left out."""
-    return {
+def test_every_exception_of_urllib3_has_our_name_for_it() -> None:
+    kinds = {
         name: kind
-        for name, kind in inspect.getmembers(module, inspect.isclass)
+        for name, kind in inspect.getmembers(urllib3.exceptions, inspect.isclass)
         if issubclass(kind, Exception)
         and not issubclass(kind, Warning)
-        and kind.__module__ == module.__name__  # type: ignore[attr-defined]  # a module has a name
+        and kind.__module__ == "urllib3.exceptions"
     }
 
-
-@pytest.mark.parametrize(
-    ("module", "expected"),
-    [(requests.exceptions, OF_REQUESTS), (urllib3.exceptions, OF_URLLIB3)],
-    ids=["requests", "urllib3"],
-)
-def test_every_exception_of_the_libraries_has_our_name_for_it(
-    module: object, expected: dict[str, str]
-) -> None:
-    named = {
-        name: type(translated(kind.__new__(kind), "a-host", *SHORT)).__name__
-        for name, kind in exceptions_of(module).items()
-    }
-
-    assert {name: kind for name, kind in named.items() if name != "CompatJSONDecodeError"} == expected
+    assert {
+        name: type(translated(kind.__new__(kind), "a-host", *SHORT)).__name__ for name, kind in kinds.items()
+    } == OF_URLLIB3
 
 
 @pytest.mark.parametrize(
@@ -538,13 +576,13 @@ def test_every_failure_of_the_socket_has_our_name_for_it(error: Exception, expec
 
 
 def test_a_translated_error_repeats_nothing_of_the_library_s_text() -> None:
-    error = requests.ConnectionError(urllib3.exceptions.ProtocolError("Authorization: marked-8471"))
+    error = urllib3.exceptions.ProtocolError("Authorization: marked-8471")
 
     assert "marked-8471" not in str(translated(error, "a-host", *SHORT))
 
 
 def test_an_exception_that_wraps_itself_is_translated_too() -> None:
-    error = requests.ConnectionError()
+    error = urllib3.exceptions.ProtocolError()
     error.args = (error,)
 
     assert type(translated(error, "a-host", *SHORT)).__name__ == RETRIED
@@ -580,11 +618,11 @@ def test_a_base_url_that_may_be_a_secret_is_not_repeated(text: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
 def test_a_forked_child_opens_connections_of_its_own(sandbox: Sandbox, credentials: Credentials) -> None:
     with login(credentials, base_url=sandbox.url) as session:
-        before = session._transport._adapter
+        before = session._transport._connections
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:  # pragma: no cover - another process
-            os.write(writer, b"shared" if session._transport._adapter is before else b"own")
+            os.write(writer, b"shared" if session._transport._connections is before else b"own")
             os._exit(0)
         os.waitpid(child, 0)
         os.close(writer)
