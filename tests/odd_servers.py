@@ -106,7 +106,38 @@ def press_ctrl_c(connection: Connection) -> None:
             return
 
 
-class OddServer:
+class _Listener:
+    """Listens on a port of 127.0.0.1, and serves each connection in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.accepted = 0
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            sock.settimeout(_PATIENCE)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        raise NotImplementedError
+
+
+class OddServer(_Listener):
     """A server on 127.0.0.1 whose answers a test writes out, byte by byte.
 
     Args:
@@ -120,16 +151,14 @@ class OddServer:
     """
 
     def __init__(self, respond: Callable[[Seen], list[Step]], *, certificate: Path | None = None) -> None:
+        super().__init__()
         self._respond = respond
         self._closing = threading.Event()
-        self._listening = socket.create_server(("127.0.0.1", 0))
         self._tls: ssl.SSLContext | None = None
         if certificate is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(certificate)
         self.seen: list[Seen] = []
-        self.accepted = 0
-        self.port: int = self._listening.getsockname()[1]
         self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
 
     @classmethod
@@ -138,27 +167,11 @@ class OddServer:
         waiting = list(answers)
         return cls(lambda _: [waiting.pop(0) if len(waiting) > 1 else waiting[0]])
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
     def __exit__(self, *_: object) -> None:
         self._closing.set()
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while not self._closing.is_set():
-            try:
-                sock, _ = self._listening.accept()
-            except OSError:
-                return
-            self.accepted += 1
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        super().__exit__()
 
     def _serve(self, sock: socket.socket) -> None:
-        sock.settimeout(_PATIENCE)
         with (
             contextlib.suppress(OSError),
             self._tls.wrap_socket(sock, server_side=True) if self._tls else sock as wire,
@@ -178,7 +191,7 @@ class OddServer:
                     return
 
 
-class RecordingProxy:
+class RecordingProxy(_Listener):
     """A proxy on 127.0.0.1 that writes down what is asked for and tunnels CONNECT to one port of loopback, or nowhere.
 
     Args:
@@ -186,32 +199,14 @@ class RecordingProxy:
     """
 
     def __init__(self, port: int | None = None) -> None:
+        super().__init__()
         self._to = port
-        self._listening = socket.create_server(("127.0.0.1", 0))
         self.asked: list[str] = []
         self.heard = b""
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def _serve(self, sock: socket.socket) -> None:
         with sock, contextlib.suppress(OSError):
-            sock.settimeout(_PATIENCE)
             head = b""
             while b"\r\n\r\n" not in head:
                 piece = sock.recv(4096)
@@ -241,39 +236,24 @@ class RecordingProxy:
                     key.data.sendall(piece)
 
 
-class SocksProxy:
+class SocksProxy(_Listener):
     """A SOCKS5 proxy on 127.0.0.1 (RFC 1928) that writes down which host it is asked for, and refuses."""
 
     def __init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        super().__init__()
         self.asked: list[str] = []
-        self.url = f"socks5h://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.url = f"socks5h://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listening.accept()
-            except OSError:
-                return
-            with sock, contextlib.suppress(OSError):
-                sock.settimeout(_PATIENCE)
-                stream = sock.makefile("rb")
-                _, methods = stream.read(2)
-                stream.read(methods)
-                sock.sendall(b"\x05\x00")
-                length = stream.read(5)[4]  # version, command, reserved, "a name", its length
-                self.asked.append(stream.read(length).decode())
-                stream.read(2)
-                sock.sendall(b"\x05\x02\x00\x01" + bytes(6))  # not allowed by the ruleset
+    def _serve(self, sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError, ValueError, IndexError):
+            stream = sock.makefile("rb")
+            _, methods = stream.read(2)
+            stream.read(methods)
+            sock.sendall(b"\x05\x00")
+            length = stream.read(5)[4]  # version, command, reserved, "a name", its length
+            self.asked.append(stream.read(length).decode())
+            stream.read(2)
+            sock.sendall(b"\x05\x02\x00\x01" + bytes(6))  # not allowed by the ruleset
 
 
 def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
