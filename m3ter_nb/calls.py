@@ -1,6 +1,6 @@
 """The language of ``%m3ter METHOD PATH [key=value ...] [options]``: from a line and a cell to one ``Call``.
 
-Words are split at white space; quotes keep it, as in a shell, and ``{{expression}}`` is one piece wherever it stands.
+Words are split at white space; quotes keep it, as in a shell, ``#`` begins a comment, and ``{{expression}}`` is one piece wherever it stands.
 After ``--body`` comes a Python expression, whose own brackets and quotes keep it together.
 """
 
@@ -144,11 +144,11 @@ def parse_call(line: str, cell: str | None, namespace: Mapping[str, Any]) -> Cal
     Raises:
         InvalidArgument: the call is malformed. Nothing was sent.
     """
-    words = _split(line)
+    options, words = _options(_split(line))
     method = _method(words)
-    if len(words) == 1 or (words[1].plain and words[1].text.startswith("-")):
+    if len(words) == 1:
         raise InvalidArgument(f"{method} needs a path: {_EXAMPLE}.")
-    options, pairs = _options(words[2:])
+    path, *pairs = words[1:]
     params = _params(pairs, namespace, after_body=_BODY in options)
     body = _body(options.get(_BODY), cell, namespace)
     if body is not None and method == "GET":
@@ -158,7 +158,7 @@ def parse_call(line: str, cell: str | None, namespace: Mapping[str, Any]) -> Cal
         raise InvalidArgument(f"{paging[0]} reads a list, so it goes with GET, not with {method}.")
     return Call(
         method=method,
-        path=fill_path(words[1].text, namespace),
+        path=fill_path(path, namespace),
         params=params,
         json=body,
         all="--all" in options,
@@ -199,6 +199,8 @@ def _split(line: str) -> list[_Word]:
     while position < len(line):
         if line[position].isspace():
             position += 1
+        elif line[position] == "#":
+            line = line[:position]  # a comment
         elif words and words[-1] == (_BODY, True):
             expression, position = _expression_at(line, position)
             words.append(_Word(expression, plain=False))
@@ -209,6 +211,11 @@ def _split(line: str) -> list[_Word]:
             plain = line[position] not in "'\""
             text, position = _word_at(line, position)
             words.append(_Word(text, plain))
+    # The semicolon at the end keeps IPython from showing the value; in quotes it would be part of a word.
+    if words and line.rstrip().endswith(";") and words[-1].text.endswith(";"):
+        last = words.pop()
+        if last.text != ";":
+            words.append(last._replace(text=last.text[:-1].rstrip()))
     return words
 
 
@@ -283,10 +290,10 @@ def _unquoted(expression: str) -> str:
         return expression
 
 
-def _method(words: list[_Word]) -> str:
+def _method(words: list[str]) -> str:
     if not words:
         raise InvalidArgument(f"A method and a path are needed: {_EXAMPLE}.")
-    word = words[0].text
+    word = words[0]
     method = word.upper()
     if method in METHODS:
         return method
@@ -299,13 +306,13 @@ def _method(words: list[_Word]) -> str:
 
 
 def _options(words: list[_Word]) -> tuple[dict[str, str], list[str]]:
-    """Separate options, with their values, from ``key=value`` words."""
+    """Separate options, with their values, from the other words; they may stand anywhere."""
     options: dict[str, str] = {}
-    pairs: list[str] = []
+    others: list[str] = []
     remaining = iter(words)
     for word in remaining:
         if not (word.plain and word.text.startswith("-")):
-            pairs.append(word.text)
+            others.append(word.text)
             continue
         option, equals, value = word.text.partition("=")
         if option not in OPTIONS:
@@ -323,7 +330,7 @@ def _options(words: list[_Word]) -> tuple[dict[str, str], list[str]]:
                 raise InvalidArgument(f"{option} needs a value.")
             value = following.text
         options[option] = value
-    return options, pairs
+    return options, others
 
 
 def _params(

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MagicMatcher"]
 
-_LINE = r"^\s*(?:[\w.,\s]+=\s*)?%{1,2}(m3ter\w*)\s(.*)$"
+# Behind an assignment, or a magic such as %time.
+_LINE = r"^\s*(?:[^%=]+=\s*)?(?:%{1,2}\w+\s+)?%{1,2}(m3ter\w*)\s(.*)$"
 
 
 class MagicMatcher:
@@ -37,7 +38,7 @@ class MagicMatcher:
         """Return the completions of the word before the cursor."""
         from IPython.core.completer import SimpleCompletion  # noqa: PLC0415 - only while completing
 
-        line = context.full_text.splitlines()[context.cursor_line] if context.full_text else ""
+        line = context.full_text.split("\n")[context.cursor_line]
         match = re.match(_LINE, line[: context.cursor_position], re.DOTALL)
         words: Iterable[str] = ()
         if match and match.group(1) in self._candidates:
@@ -49,14 +50,3 @@ class MagicMatcher:
             SimpleCompletion(word[cut:], type="option") for word in words if word.startswith(typed)
         ]
         return {"completions": completions, "suppress": bool(completions)}
-
-
-def options_of(options: Iterable[str]) -> Callable[[str], list[str]]:
-    """Return candidates that are always the same options, but for those already on the line."""
-    known = list(options)
-
-    def candidates(before: str) -> list[str]:
-        used = set(before.split(" ")[:-1])
-        return [option for option in known if option not in used]
-
-    return candidates

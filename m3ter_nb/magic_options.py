@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from IPython.core.magic_arguments import MagicArgumentParser
 
-__all__ = ["names_of", "option", "parsed"]
+__all__ = ["candidates", "option", "parsed"]
 
 
 def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
@@ -44,9 +44,25 @@ def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     return declare
 
 
-def names_of(magic: Any) -> list[str]:
-    """Return the names of a magic's options, as they are typed; not its words."""
-    return [name for names, _ in magic.options for name in names if name.startswith("-")]
+def candidates(magic: Any, before: str) -> list[str]:
+    """Return what may stand next on a magic's line: a choice of the option before it, or words and options.
+
+    Args:
+        magic: with options.
+        before: what stands between its name and the cursor.
+    """
+    settings_of = {name: settings for names, settings in magic.options for name in names}
+    words = before.split(" ")[:-1]
+    last = settings_of.get(words[-1], {}) if words else {}
+    if words and words[-1].startswith("-") and last and "action" not in last:
+        return list(last.get("choices", ()))
+    found: list[str] = []
+    for name, settings in settings_of.items():
+        if name.startswith("-"):
+            found += [name] if name not in words else []
+        elif not any(word in settings.get("choices", ()) for word in words):
+            found += settings.get("choices", ())
+    return found
 
 
 def parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) -> Namespace:
@@ -60,7 +76,8 @@ def parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) -> 
     Raises:
         InvalidArgument: the line has an option or a word that the magic does not take.
     """
-    if not line.strip():
+    line = _bare(line)
+    if not line:
         return _defaults_of(magic)
     try:
         # Quotes group words and are no part of them; a backslash does the same, but for Windows, where it is in paths.
@@ -74,9 +91,24 @@ def parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) -> 
         return arguments
     name = "%" + magic.__name__
     if secretive:
-        unknown = [word for word in re.findall(r"(?<!\S)--[a-z-]+", line) if word not in names_of(magic)]
+        known = {word for names, _ in magic.options for word in names}  # type: ignore[attr-defined]  # set by option
+        unknown = [word for word in re.findall(r"(?<!\S)--[a-z-]+", line) if word not in known]
         said = f"there is no option {unknown[0]}" if unknown else "its options could not be read"
     raise InvalidArgument(f"{name}: {said}. {name}? shows what it takes.")
+
+
+def _bare(line: str) -> str:
+    """Return a line without white space around it, a comment, and the semicolon that keeps a value from being shown."""
+    quote = ""
+    for position, character in enumerate(line):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character == "#" and (line[position - 1] if position else " ").isspace():
+            line = line[:position]
+            break
+    return line.strip().removesuffix(";").rstrip()
 
 
 def _defaults_of(magic: Any) -> Namespace:

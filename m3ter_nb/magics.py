@@ -6,15 +6,23 @@ first magic that needs them.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 from traitlets import Bool, Float, TraitError, Unicode
 
-from m3ter_nb.completion import MagicMatcher, options_of
+from m3ter_nb.completion import MagicMatcher
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.logins import DEFAULT_NAME, Logins, checked_name
-from m3ter_nb.magic_options import names_of, option, parsed
+from m3ter_nb.magic_options import candidates, option, parsed
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -62,11 +70,11 @@ class M3terMagics(Magics):
         self._handle: LoginHandle | None = None
         self._matcher = MagicMatcher(
             {
-                "m3ter_login": options_of(names_of(self.m3ter_login)),
-                "m3ter_status": options_of(names_of(self.m3ter_status)),
-                "m3ter_logout": options_of(names_of(self.m3ter_logout)),
-                "m3ter_sandbox": options_of((*_SANDBOX_ACTIONS, *names_of(self.m3ter_sandbox))),
                 "m3ter": _call_words,
+                **{
+                    magic.__name__: partial(candidates, magic)
+                    for magic in (self.m3ter_login, self.m3ter_status, self.m3ter_logout, self.m3ter_sandbox)
+                },
             },
         )
 
@@ -116,6 +124,7 @@ class M3terMagics(Magics):
         if arguments.show:
             self._show_login(arguments)
             return None
+        self._after_cell()  # of two logins in one cell, say the first before the second
         self._handle = self._flow.login(self._login_options(arguments), self._front_end)
         return self._handle
 
@@ -145,8 +154,9 @@ class M3terMagics(Magics):
         self._flow.logout(checked_name(arguments.name))
 
     @no_var_expand
+    @needs_local_scope
     @line_cell_magic
-    def m3ter(self, line: str, cell: str | None = None) -> Any:
+    def m3ter(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """Call the m3ter API: %m3ter METHOD PATH [key=value ...] [options], or %%m3ter with the cell as JSON body.
 
         METHOD is GET, POST, PUT or DELETE. PATH without a leading slash is under /organizations/{orgId}/.
@@ -166,7 +176,8 @@ class M3terMagics(Magics):
         from m3ter_nb.api_calls import make_call, snippet  # noqa: PLC0415 - urllib3, only where it is needed
         from m3ter_nb.calls import parse_call  # noqa: PLC0415 - only where it is needed
 
-        call = parse_call(line, cell, self._shell.user_ns)
+        # Within a function, its own names go first, as everywhere in Python.
+        call = parse_call(line, cell, {**self._shell.user_ns, **(local_ns or {})})
         login = self._logins.get(call.name or DEFAULT_NAME)
         if call.show:
             _say(snippet(login, call))

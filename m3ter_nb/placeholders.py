@@ -106,7 +106,7 @@ def fill_path(text: str, namespace: Mapping[str, Any]) -> str:
     for literal, expression in _parts(text):
         if any(mark in literal for mark in "?#"):
             raise InvalidArgument(
-                f"{_shown(text)}: write the query behind the path, as key=value (pageSize=10)."
+                "A path holds no ? and no #: write the query behind it, as key=value (pageSize=10)."
             )
         if any(mark in literal for mark in "{}"):
             raise InvalidArgument(

@@ -6,7 +6,7 @@ import pytest
 from IPython.core.magic_arguments import MagicArgumentParser
 
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.magic_options import names_of, option, parsed
+from m3ter_nb.magic_options import candidates, option, parsed
 from m3ter_nb.magics import M3terMagics
 
 MAGICS = [
@@ -40,7 +40,22 @@ def test_two_empty_lines_share_nothing() -> None:
 
 
 def test_options_are_declared_in_the_order_in_which_they_are_written() -> None:
-    assert names_of(example) == ["--first", "--second-one"]
+    assert candidates(example, "") == ["--first", "--second-one"]
+
+
+@pytest.mark.parametrize(
+    ("before", "offered"),
+    [
+        ("--second-one ", ["--first"]),
+        ("--first ", []),
+        ("--first 3 ", ["--second-one"]),
+        ("--fir", ["--first", "--second-one"]),
+    ],
+)
+def test_an_option_that_is_there_is_not_offered_again_nor_where_a_value_is_due(
+    before: str, offered: list[str]
+) -> None:
+    assert candidates(example, before) == offered
 
 
 def test_a_line_with_options_is_read() -> None:

@@ -464,6 +464,11 @@ def test_a_refused_setting_does_not_keep_the_extension_from_loading_again(
         ("x = %m3ter GET products --a", "--all"),
         ("%m3ter GET products --show c", "curl"),
         ("%%m3ter PO", "POST"),
+        ('x["a"] = %m3ter GET prod', "products"),
+        ("%time %m3ter GET prod", "products"),
+        ("%m3ter_login --show ", "curl"),
+        ("%m3ter_login --show py", "python"),
+        ("%m3ter_sandbox fail 503 --t", "--times"),
     ],
 )
 def test_tab_completes_options(shell: InteractiveShell, typed: str, offered: str) -> None:
@@ -475,6 +480,18 @@ def test_tab_completes_options(shell: InteractiveShell, typed: str, offered: str
     assert typed.rpartition(" ")[0] + " " + offered in {
         typed[: completion.start] + completion.text for completion in completions
     }
+
+
+@pytest.mark.parametrize("text", ["", "x = 1\n", "for n in range(3):\n", "%m3ter_login\n"])
+def test_tab_on_an_empty_line_is_left_to_others(
+    shell: InteractiveShell, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from IPython.core.completer import provisionalcompleter  # noqa: PLC0415 - only here
+
+    with provisionalcompleter():
+        list(shell.Completer.completions(text, len(text)))
+
+    assert capsys.readouterr().err == ""
 
 
 def test_help_explains_to_a_newcomer(shell: InteractiveShell) -> None:
@@ -514,3 +531,71 @@ def test_reload_works_any_number_of_times(shell: InteractiveShell, sandbox_envir
 
     assert shell.user_ns["m3ter_session"].get("products") == {"data": []}
     assert len(shell.Completer.custom_matchers) == 1
+
+
+def test_within_a_function_its_own_names_are_meant(shell: InteractiveShell, sandbox_environ: Sandbox) -> None:
+    run(shell, "%m3ter_login")
+    keep, old = (
+        run(shell, f'%m3ter POST products --body {{"name":"{code}","code":"{code}"}}')
+        for code in ("keep", "old")
+    )
+    shell.user_ns |= {"product_id": keep["id"], "old": old["id"]}
+
+    shell.run_cell(
+        "def remove(product_id):\n"
+        "    note = {'name': 'new', 'code': product_id[:8]}\n"
+        "    made = %m3ter POST products --body note\n"
+        "    gone = %m3ter DELETE products/{{product_id}}\n"
+        "    return gone, made\n"
+        "gone, made = remove(old)"
+    ).raise_error()
+
+    assert shell.user_ns["gone"]["id"] == old["id"]
+    assert shell.user_ns["made"]["code"] == old["id"][:8]
+    assert run(shell, "%m3ter GET products/" + keep["id"])["code"] == "keep"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%m3ter_login  # as the environment says",
+        "%m3ter_login ;",
+        "%m3ter_login --name other  # it's another one",
+        "%m3ter_status # who",
+        "%m3ter GET products # all of them",
+        "%m3ter GET products;",
+        "%m3ter GET products pageSize=2 ;  # two",
+        "%m3ter --all GET products",
+        "%m3ter GET --limit 3 products",
+        "%m3ter_sandbox status  # how is it?",
+        "%m3ter_logout # bye",
+    ],
+)
+def test_comments_and_semicolons_at_the_end_of_a_line_are_no_words(
+    shell: InteractiveShell, sandbox_environ: Sandbox, line: str
+) -> None:
+    run(shell, "%m3ter_login")
+
+    shell.run_cell(line).raise_error()
+
+
+def test_a_number_sign_in_a_word_or_in_quotes_is_no_comment(
+    shell: InteractiveShell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "key #1.env"
+    file.write_text("".join(f"{variable}={value}\n" for variable, value in sandbox.environ.items()))
+
+    run(shell, f'%m3ter_login --env "{file}"')
+    created = run(shell, '%m3ter POST products --body {"name":"A#1;","code":"c"}')
+
+    assert created["name"] == "A#1;"
+
+
+def test_two_logins_in_one_cell_are_both_told(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("%m3ter_login --name first\n%m3ter_login --name second").raise_error()
+
+    told = capsys.readouterr().out
+    assert "first_token and first_session are ready" in told
+    assert "second_token and second_session are ready" in told

@@ -35,12 +35,20 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert {language for language, _ in BLOCKS} == {"bash", "ipython", "python"}
 
 
-def test_the_tour_runs_line_by_line(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tour_runs_in_one_cell_as_it_is_printed(shell: InteractiveShell) -> None:
+    shell.extension_manager.unload_extension("m3ter_nb")
+    (tour,) = blocks("ipython")
+
+    shell.run_cell(tour).raise_error()
+
+
+def test_the_tour_runs_line_by_line_as_it_is_printed(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
     shell.extension_manager.unload_extension("m3ter_nb")
     (tour,) = blocks("ipython")
     for line in tour.splitlines():
-        result = shell.run_cell(re.sub(r"\s+#.*", "", line))
-        result.raise_error()
+        shell.run_cell(line).raise_error()
 
     shown = capsys.readouterr().out
     assert "Logged in to 127.0.0.1" in shown
