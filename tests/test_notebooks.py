@@ -19,6 +19,7 @@ import pytest
 from IPython.core.oinspect import getdoc
 from nbclient import NotebookClient
 
+import m3ter_nb
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, Sandbox
 
 if TYPE_CHECKING:
@@ -328,7 +329,7 @@ def without_sandbox(notebook: Any) -> Any:
 
 
 @BY_NOTEBOOK
-def test_it_runs_on_an_organization_without_the_sandbox_and_keeps_its_secret(
+def test_it_runs_on_an_organization_without_the_sandbox_keeps_its_secret_and_leaves_nothing(
     path: Path, organization: tuple[Sandbox, AccessKey], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, key = organization
@@ -343,15 +344,38 @@ def test_it_runs_on_an_organization_without_the_sandbox_and_keeps_its_secret(
     (tmp_path / ".env").write_text(
         f"M3TER_API_KEY={key.key_id}\nM3TER_API_SECRET={key.secret}\nM3TER_BASE_URL={running.url}\n"
     )
+    (tmp_path / "ipython").mkdir()
+    there = files(tmp_path)
     notebook = without_sandbox(nbformat.read(path, as_version=4))
 
     NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
 
     saved = nbformat.writes(notebook)
+    # A cell that may fail may fail as it is shown to, and in no other way.
+    assert failures(notebook).items() <= failures(nbformat.read(path, as_version=4)).items()
+    assert files(tmp_path) == there
+    with m3ter_nb.login() as session:
+        assert [list(session.pages(kind)) for kind in ("products", "meters", "accounts")] == [[], [], []]
     assert any(record.path == "/oauth/token" and record.status == 200 for record in running.log)
     assert key.secret not in saved
     assert base64.b64encode(f"{key.key_id}:{key.secret}".encode()).decode() not in saved
     assert not re.search(r"eyJ[\w-]{10,}", saved)
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Return what is in a folder, and the text of its files."""
+    return {path.name: path.read_text("utf-8") if path.is_file() else "" for path in folder.iterdir()}
+
+
+def failures(notebook: Any) -> dict[str, str]:
+    """Return the class of each error in a notebook, by the id of its cell."""
+    return {
+        cell.id: output.ename
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.output_type == "error"
+    }
 
 
 def nbval(path: Path) -> subprocess.CompletedProcess[str]:
