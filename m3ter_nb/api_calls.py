@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +72,11 @@ def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
 
     Returns:
         Record | Records | None: a :class:`~m3ter_nb.records.Records` with ``--all`` or ``--limit``, marked partial
-        where an interrupt or an error cut it short.
+        where an interrupt cut it short.
 
     Raises:
-        ApiError, ConnectionFailed, InvalidArgument: as :meth:`m3ter_nb.M3terSession.request`.
+        ApiError, ConnectionFailed, InvalidArgument: as :meth:`m3ter_nb.M3terSession.request`; ``items`` holds what
+            of a list came before.
     """
     session = login.session
     if not call.all and call.limit is None:
@@ -94,10 +96,11 @@ def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
         partial = True
         say(f"Interrupted: {len(items):,} items so far; the list is partial.")
     except M3terError as error:
-        if not items:
-            raise
-        partial = True
-        say(f"Stopped after {len(items):,} items, the list is partial: {error}")
+        # An error, and not a shorter list: a job must not go on with half of the data.
+        if items:
+            error.items = Records(items, path=call.path, partial=True)
+            error.args = (f"{error} The {len(items):,} items that came before are in sys.last_value.items.",)
+        raise
     return Records(items, path=call.path, partial=partial)
 
 
@@ -106,12 +109,29 @@ def snippet(login: Login, call: Call) -> str:
     from m3ter_nb import snippets  # noqa: PLC0415 - only for --show
 
     write = snippets.curl if call.show == "curl" else snippets.python
+    params, note = dict(call.params), ""
+    if call.all or call.limit is not None:
+        page = largest_page(call.path)
+        params.setdefault("pageSize", str(min(call.limit or page, page)))
+        note = "# One page; the next one: nextToken of the answer as the parameter nextToken, until there is none.\n"
     url = login.session.url(call.path, call.method)
     json = login.session.completed(call.method, call.path, call.json)
-    return write(call.method, url, params=call.params or None, json=json)
+    return note + write(call.method, url, params=params or None, json=json)
 
 
 def _with_progress(items: Iterator[Any], path: str) -> Iterator[Any]:
-    from tqdm.auto import tqdm  # noqa: PLC0415 - only for whole lists
+    """Pass items on, with a progress bar where it takes long; tqdm's own delay leaves a bar behind at an error."""
+    started = time.monotonic()
+    bar: Any = None
+    try:
+        for count, item in enumerate(items):
+            if bar is None and time.monotonic() - started > _PROGRESS_DELAY:
+                from tqdm.auto import tqdm  # noqa: PLC0415 - only for long lists
 
-    return iter(tqdm(items, desc=path, unit=" items", delay=_PROGRESS_DELAY, leave=False))
+                bar = tqdm(desc=path, unit=" items", initial=count, leave=False)
+            if bar is not None:
+                bar.update()
+            yield item
+    finally:
+        if bar is not None:
+            bar.close()

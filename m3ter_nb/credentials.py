@@ -193,7 +193,7 @@ def read_dotenv(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     from dotenv import dotenv_values  # noqa: PLC0415 - a login from the environment does without it
 
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise InvalidArgument(
             f"There is no file {path}; name an existing .env file, or leave --env without one."

@@ -22,7 +22,8 @@
         ├── BadRequest             400, 413, 422: mend the request
         ├── Forbidden              401, 403: permission, organization, size or firewall
         ├── NotFound               404: no such id or path
-        ├── VersionConflict        the entity changed since it was read
+        ├── Conflict               409: it clashes with what is stored
+        │   └── VersionConflict    the entity changed since it was read
         ├── RateLimited            429: come back later
         └── ServerError            5xx: not your fault; try again later
 
@@ -43,6 +44,7 @@ __all__ = [
     "ApiError",
     "BadRequest",
     "ConfirmationNeeded",
+    "Conflict",
     "ConnectionBroken",
     "ConnectionFailed",
     "ConnectionTimeout",
@@ -68,7 +70,13 @@ __all__ = [
 
 
 class M3terError(Exception):
-    """Root of all errors of this package; ``except M3terError`` catches every one."""
+    """Root of all errors of this package; ``except M3terError`` catches every one.
+
+    Attributes:
+        items: of a list whose reading an error has cut short, what came before; else None.
+    """
+
+    items: list[Any] | None = None
 
     def _render_traceback_(self) -> list[str]:
         """Show one line instead of a traceback (IPython's protocol for tidy errors)."""
@@ -203,7 +211,11 @@ class NotFound(ApiError):
     """404: no such id or path."""
 
 
-class VersionConflict(ApiError):
+class Conflict(ApiError):
+    """409: the call clashes with what is stored, such as a code that is taken; nothing was changed."""
+
+
+class VersionConflict(Conflict):
     """The entity was changed by someone else since it was read; nothing was overwritten."""
 
 

@@ -15,6 +15,8 @@ from m3ter_nb.errors import (
 
 __all__ = ["translated"]
 
+_REPEAT = " Run the cell again."
+_CAUTION = " It may have carried out the call all the same: check before you repeat it."
 # In this order: the first kind found in an exception, or in what it wraps, names our error.
 _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], str], ...] = (
     (
@@ -49,10 +51,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
     (
         (u3.TimeoutError, TimeoutError),
         ConnectionTimeout,
-        (
-            "{host} did not answer within {read:g} s. It may have carried out the call all the same: check "
-            "before you repeat a write."
-        ),
+        ("{host} did not answer within {read:g} s.{caution}"),
     ),
     (
         (u3.SSLError,),
@@ -80,7 +79,9 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
 )
 
 
-def translated(error: BaseException, host: str, connect: float, read: float) -> M3terError:
+def translated(
+    error: BaseException, host: str, connect: float, read: float, *, repeatable: bool = False
+) -> M3terError:
     """Return our error for one of urllib3 or the socket; the texts of theirs are not repeated.
 
     Args:
@@ -88,15 +89,14 @@ def translated(error: BaseException, host: str, connect: float, read: float) -> 
         host: that was asked.
         connect: seconds that were waited for the connection, at most.
         read: seconds that were waited for each piece of the answer, at most.
+        repeatable: whether sending the request twice does no more than sending it once.
     """
+    caution = _REPEAT if repeatable else _CAUTION
     reasons = _reasons(error)
     for kinds, ours, text in _TRANSLATIONS:
         if any(isinstance(reason, kinds) for reason in reasons):
-            return ours(text.format(host=host, connect=connect, read=read))
-    return ConnectionBroken(
-        f"{host} broke the connection before its answer was complete. Run the cell again; check before you repeat "
-        "a write.",
-    )
+            return ours(text.format(host=host, connect=connect, read=read, caution=caution))
+    return ConnectionBroken(f"{host} broke the connection before its answer was complete.{caution}")
 
 
 def _reasons(error: BaseException) -> list[BaseException]:

@@ -51,7 +51,7 @@ def candidates(magic: Any, before: str) -> list[str]:
         magic: with options.
         before: what stands between its name and the cursor.
     """
-    settings_of = {name: settings for names, settings in magic.options for name in names}
+    settings_of = _settings_of(magic)
     words = before.split(" ")[:-1]
     last = settings_of.get(words[-1], {}) if words else {}
     if words and words[-1].startswith("-") and last and "action" not in last:
@@ -91,10 +91,21 @@ def parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) -> 
         return arguments
     name = "%" + magic.__name__
     if secretive:
-        known = {word for names, _ in magic.options for word in names}  # type: ignore[attr-defined]  # set by option
-        unknown = [word for word in re.findall(r"(?<!\S)--[a-z-]+", line) if word not in known]
-        said = f"there is no option {unknown[0]}" if unknown else "its options could not be read"
+        options = _settings_of(magic)
+        unknown = [word for word in re.findall(r"(?<!\S)--?[a-z-]+(?=\s|$)", line) if word not in options]
+        lacking = re.match(r"argument (--[a-z-]+): (expected|invalid choice)", said)
+        if unknown:
+            said = f"there is no option {unknown[0]}"
+        elif lacking:
+            choices = options[lacking[1]].get("choices")
+            said = f"{lacking[1]} takes {' or '.join(choices) if choices else 'a value'}"
+        else:
+            said = "its options could not be read"
     raise InvalidArgument(f"{name}: {said}. {name}? shows what it takes.")
+
+
+def _settings_of(magic: Any) -> dict[str, dict[str, Any]]:
+    return {name: settings for names, settings in magic.options for name in names}
 
 
 def _bare(line: str) -> str:

@@ -363,6 +363,8 @@ def load(shell: InteractiveShell) -> None:
     except TraitError as error:
         # %config keeps a value that it has refused; without this the extension could not be loaded again.
         del shell.config[M3terMagics.__name__]
+        configurables: list[Any] = shell.configurables
+        configurables[:] = [known for known in configurables if not isinstance(known, M3terMagics)]
         magics = M3terMagics(shell)
         _say(f"A configured value was refused ({error}): the defaults are used.")
     magics.attach()

@@ -122,7 +122,7 @@ class Records(_Shown, list[Any]):
 
     Attributes:
         path: the path they were read from, or ``""``; it gives the rows their noun.
-        partial: the reading was interrupted, so that there are more.
+        partial: the reading was cut short, so that there are more.
         next_token: the documented cursor of the next page, where there is one.
     """
 
@@ -147,7 +147,7 @@ class Records(_Shown, list[Any]):
     def __getitem__(self, index: slice, /) -> Records: ...
     def __getitem__(self, index: SupportsIndex | slice, /) -> Any:
         item = super().__getitem__(index)
-        return Records(item, path=self.path) if isinstance(index, slice) else item
+        return Records(item, path=self.path, partial=self.partial) if isinstance(index, slice) else item
 
     def copy(self) -> Records:
         """Return a shallow copy that is as complete, or as partial, as this list."""
@@ -168,7 +168,7 @@ class Records(_Shown, list[Any]):
     def _table(self) -> Table:
         notes = []
         if self.partial:
-            notes.append("partial: the reading was interrupted, there are more")
+            notes.append("partial: the reading was cut short, there are more")
         elif self.next_token:
             notes.append("more pages: add --all")
         return table_of_rows(self, noun=noun_of(self.path), notes=notes)

@@ -18,6 +18,7 @@ from m3ter_nb.bodies import LONGEST_BODY, decode_body
 from m3ter_nb.errors import (
     ApiError,
     BadRequest,
+    Conflict,
     Forbidden,
     NotFound,
     RateLimited,
@@ -54,7 +55,7 @@ def refused(answer: Answer, *, org_id: str | None, token: Token | None) -> ApiEr
     if status == HTTPStatus.CONFLICT or (
         method == "PUT" and status == HTTPStatus.BAD_REQUEST and "version" in reason.lower()
     ):
-        kind = VersionConflict
+        kind = VersionConflict if method == "PUT" else Conflict
         advice = _conflict_advice(method, attempts, names_version=b'"version"' in sent)
     elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         kind, advice = Forbidden, _forbidden_advice(path, org_id, token, len(sent))
@@ -156,6 +157,8 @@ def _conflict_advice(method: str, attempts: int, *, names_version: bool) -> str:
             "The version you sent is not the stored one: somebody changed it since you read it, and nothing was "
             "overwritten. GET it again, make your change on that, and PUT."
         )
+    if method == "POST":
+        return "Nothing was changed. GET what is there, or take another code."
     return "It clashes with what is stored; nothing was changed."
 
 
@@ -170,7 +173,9 @@ def _forbidden_advice(path: str, org_id: str | None, token: Token | None, size: 
         return f"The path names organization {match.group(1)}, but the token is for {home}."
     causes = []
     permissions = token.permissions if token is not None else ()
-    if permissions:
+    if "*" in permissions:
+        causes.append("the token is no longer accepted, though its time is not up: log in again")
+    elif permissions:
         shown = ", ".join(permissions[:5]) + (", …" if len(permissions) > 5 else "")  # noqa: PLR2004 - one line
         causes.append(f"the service user lacks the permission (its token allows {shown})")
     else:

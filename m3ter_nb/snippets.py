@@ -53,7 +53,7 @@ def curl(
         InvalidArgument: the body is not JSON, or the variable's name is no name.
     """
     address = _with_query(url, params)
-    command = [f"curl -X {method}"]
+    command = [f"curl -sS -X {method}"]
     # Brackets and braces are patterns to curl, unless it is told otherwise.
     if any(mark in address for mark in "[]{}"):
         command[0] += " --globoff"

@@ -11,6 +11,7 @@ from m3ter_nb.tokens import time_left
 if TYPE_CHECKING:
     from m3ter_nb.logins import Login
     from m3ter_nb.sandbox import Sandbox
+    from m3ter_nb.token_source import TokenSource
 
 __all__ = ["SandboxStatus", "Status", "login_status"]
 
@@ -78,12 +79,14 @@ def login_status(login: Login, others: tuple[str, ...] = ()) -> Status:
         others: names of the other logins.
     """
     session = login.session
+    token = session.source.current
+    if token is None:
+        return Status(f"{login.names[1]} is closed: log in again with %m3ter_login.")
     me = login.me()
     organization = me.get("organization") or {}
     user = me.get("serviceUser") or me.get("user") or {}
-    token = session.source.current
-    left = time_left(token.seconds_left if token is not None else None)
-    org_id = str(organization.get("orgId") or (token.org_id if token is not None else None) or "unknown")
+    left = time_left(token.seconds_left)
+    org_id = str(organization.get("orgId") or token.org_id or "unknown")
     name = str(organization.get("organizationName") or "")
     kind = login.organization_type
     lines = [
@@ -92,11 +95,17 @@ def login_status(login: Login, others: tuple[str, ...] = ()) -> Status:
         ("service user", str(user.get("name") or user.get("email") or "unknown")),
         ("host", session.host),
         ("credentials from", session.credentials_source),
-        ("token", f"{left}, {'renewed by itself' if session.source.renews else 'not renewed'}"),
+        ("token", f"{left}, {_renewal(session.source)}"),
         ("variables", ", ".join(login.names)),
     ]
     notes = (f"Other logins: {', '.join(others)}.",) if others else ()
     return Status(f"Logged in to {session.host}", tuple(lines), notes)
+
+
+def _renewal(source: TokenSource) -> str:
+    if not source.renews:
+        return "not renewed"
+    return "renewed by itself" if source.failure is None else f"its renewal has failed: {source.failure}"
 
 
 def _emphasized(label: str, value: str) -> str:

@@ -77,6 +77,11 @@ class TokenSource:
         lifetime = self._token.lifetime if self._token is not None else None
         return self._margin if lifetime is None else min(self._margin, lifetime * _MARGIN_OF_LIFETIME)
 
+    @property
+    def failure(self) -> M3terError | None:
+        """Why the last renewal failed; None where it did not."""
+        return self._failure
+
     def near_end(self) -> bool:
         """Whether the present token is within the margin of its end, or past it."""
         left = self._token.seconds_left if self._token is not None else 0.0

@@ -197,7 +197,7 @@ class Transport:
         attempts = 1
         while True:
             signed = {**headers, "Authorization": authorization()}
-            answer, failure = self._attempt(method, url, signed, body, max_bytes)
+            answer, failure = self._attempt(method, url, signed, body, max_bytes, repeatable=repeatable)
             if answer is not None:
                 answer.attempts = attempts
                 if answer.status not in _RETRY_STATUSES:
@@ -247,13 +247,15 @@ class Transport:
         if interrupted:
             raise Interrupted(f"stopped waiting for {self.host}; the call was not made.")
 
-    def _attempt(
+    def _attempt(  # noqa: PLR0913 - one request
         self,
         method: str,
         url: str,
         headers: dict[str, str],
         body: bytes | None,
         max_bytes: int | None,
+        *,
+        repeatable: bool,
     ) -> tuple[Answer | None, M3terError | None]:
         """Send once. A failure is returned, not raised, so that no frame that holds headers is in its traceback."""
         interrupted = False
@@ -267,7 +269,7 @@ class Transport:
         except M3terError as error:
             return None, error.with_traceback(None)
         except (u3.HTTPError, OSError, UnicodeError) as error:
-            return None, translated(error, self.host, *self.timeout)
+            return None, translated(error, self.host, *self.timeout, repeatable=repeatable)
         else:
             answer = Answer(
                 method, url, body or b"", status=response.status, headers=response.headers, content=content

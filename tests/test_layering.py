@@ -53,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "front_end": set(),
     "completion": set(),
     "magic_options": {"errors"},
-    "status": {"logins", "sandbox", "tokens"},
+    "status": {"logins", "sandbox", "token_source", "tokens"},
     "form": {"errors"},
     "sandbox_control": {"credentials", "errors", "sandbox", "status"},
     "login_flow": {

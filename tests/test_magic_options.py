@@ -78,6 +78,24 @@ def test_a_line_that_may_hold_a_secret_is_not_repeated() -> None:
     assert "there is no option --unknown" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--show", "--show takes curl or python"),
+        ("--show bash", "--show takes curl or python"),
+        ("--name", "--name takes a value"),
+        ("-h", "there is no option -h"),
+        ("--naem x", "there is no option --naem"),
+    ],
+)
+def test_a_mistake_in_the_login_s_line_is_told_without_its_words(line: str, said: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parsed(M3terMagics.m3ter_login, line, secretive=True)
+
+    assert said in str(caught.value)
+    assert "bash" not in str(caught.value)
+
+
 def test_the_help_of_a_magic_shows_its_options() -> None:
     shown = example.getdoc()  # type: ignore[attr-defined]  # set by option
 

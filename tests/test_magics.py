@@ -17,6 +17,8 @@ from m3ter_nb.errors import (
     LoginRefused,
     NotLoggedIn,
     OrganizationMismatch,
+    RateLimited,
+    ServerError,
     UnsafeDestination,
 )
 from m3ter_nb.sandbox import DEMO_ORG_ID, Sandbox
@@ -330,6 +332,16 @@ def test_a_fault_that_is_none_is_an_error(shell: InteractiveShell) -> None:
         run(shell, "%m3ter_sandbox fail 200")
 
 
+def test_the_sandbox_asks_to_come_back_later(shell: InteractiveShell, sandbox_environ: Sandbox) -> None:
+    run(shell, "%m3ter_login")
+    run(shell, "%m3ter_sandbox")
+    run(shell, "%m3ter_login")
+    run(shell, "%m3ter_sandbox fail 429 --retry-after 99.5")
+
+    with pytest.raises(RateLimited, match=r"Try again in 100 s\."):
+        run(shell, "%m3ter GET products")
+
+
 def test_a_cell_is_a_json_body_with_values_of_the_namespace(
     shell: InteractiveShell, sandbox_environ: Sandbox
 ) -> None:
@@ -385,6 +397,75 @@ def test_an_interrupted_all_keeps_what_came_and_says_that_it_is_partial(
 
     assert (len(items), items.partial) == (3, True)
     assert "the list is partial" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--all", "--limit 5"])
+def test_an_error_in_mid_list_fails_the_cell_and_carries_what_came(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    run(shell, "%m3ter_login")
+    session = shell.user_ns["m3ter_session"]
+    for number in range(5):
+        session.post("products", json={"name": "P", "code": f"p{number}"})
+    whole_pages = session.pages
+
+    def broken(path: str, **params: Any) -> Any:
+        for count, item in enumerate(whole_pages(path, **params)):
+            if count == 3:
+                sandbox_environ.faults.fail(500)
+                session.get("products")
+            yield item
+
+    session.pages = broken
+    capsys.readouterr()
+    result = shell.run_cell(f"items = %m3ter GET products {option}\nafter = 1")
+
+    error = result.error_in_exec
+    assert isinstance(error, ServerError)
+    assert str(error).endswith("The 3 items that came before are in sys.last_value.items.")
+    assert [item["code"] for item in error.items] == ["p4", "p3", "p2"]
+    assert error.items.partial
+    assert "after" not in shell.user_ns
+    assert "items/s" not in "".join(capsys.readouterr())
+
+
+def test_a_long_list_has_a_progress_bar_and_a_short_one_has_none(
+    shell: InteractiveShell,
+    sandbox_environ: Sandbox,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run(shell, "%m3ter_login")
+    for number in range(3):
+        shell.user_ns["m3ter_session"].post("products", json={"name": "P", "code": f"p{number}"})
+    capsys.readouterr()
+    run(shell, "%m3ter GET products --all")
+    short = capsys.readouterr()
+    monkeypatch.setattr("m3ter_nb.api_calls._PROGRESS_DELAY", 0.0)
+    items = run(shell, "%m3ter GET products --all")
+    long = capsys.readouterr()
+
+    assert short.err == ""
+    assert "products: " in long.err
+    assert len(items) == 3
+
+
+@pytest.mark.parametrize(("option", "size"), [("--all", "200"), ("--limit 7", "7")])
+def test_what_show_prints_of_a_list_is_its_first_page_and_says_so(
+    shell: InteractiveShell,
+    sandbox_environ: Sandbox,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    size: str,
+) -> None:
+    run(shell, "%m3ter_login")
+    capsys.readouterr()
+
+    run(shell, f"%m3ter GET products {option} --show curl")
+
+    shown = capsys.readouterr().out
+    assert shown.startswith("# One page; the next one: ")
+    assert f"products?pageSize={size}" in shown
 
 
 def test_a_write_to_production_needs_a_confirmation_that_nobody_here_can_give(
@@ -448,6 +529,8 @@ def test_a_refused_setting_does_not_keep_the_extension_from_loading_again(
 
     assert "the defaults are used" in capsys.readouterr().out
     run(shell, "%m3ter_login")
+    shell.extension_manager.unload_extension("m3ter_nb")
+    assert not [known for known in shell.configurables if type(known).__name__ == "M3terMagics"]
 
 
 @pytest.mark.parametrize(

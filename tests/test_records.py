@@ -155,11 +155,16 @@ def test_a_usage_query_cut_at_its_limit_says_so() -> None:
     assert "more rows match" in str(as_records({"data": [{"sum": 3}], "hasMoreData": True}))
 
 
+def test_a_part_of_a_partial_list_is_partial() -> None:
+    assert Records(products(3), partial=True)[:2].partial
+    assert not Records(products(3))[:2].partial
+
+
 def test_an_interrupted_list_says_that_it_is_partial() -> None:
     records = Records(products(2), partial=True)
 
-    assert "partial: the reading was interrupted" in str(records)
-    assert "partial: the reading was interrupted" in records._repr_html_()
+    assert "partial: the reading was cut short" in str(records)
+    assert "partial: the reading was cut short" in records._repr_html_()
 
 
 def test_an_empty_list_says_what_there_is_none_of() -> None:

@@ -232,7 +232,7 @@ def test_the_texts_name_the_variables_and_the_documented_parts() -> None:
 def test_a_short_call_reads_like_the_documentation() -> None:
     assert curl("POST", "https://api.m3ter.com/organizations/x/products", json={"name": "Acme"}) == (
         "printf 'Authorization: Bearer %s' \"$M3TER_API_TOKEN\" |\n"
-        "  curl -X POST https://api.m3ter.com/organizations/x/products \\\n"
+        "  curl -sS -X POST https://api.m3ter.com/organizations/x/products \\\n"
         "    --max-time 60 \\\n"
         "    -H @- \\\n"
         "    -H 'Content-Type: application/json' \\\n"
@@ -313,5 +313,5 @@ def test_the_shell_hands_url_and_body_to_curl_as_they_are(body: dict[str, Any], 
         env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
     ).stdout.split("\0")
 
-    assert shown[2] == requests.Request("GET", "https://api.m3ter.com/x", params={"q": value}).prepare().url
+    assert shown[3] == requests.Request("GET", "https://api.m3ter.com/x", params={"q": value}).prepare().url
     assert json.loads(shown[shown.index("-d") + 1]) == body

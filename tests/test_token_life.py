@@ -11,10 +11,10 @@ import pytest
 import requests
 from odd_servers import OddServer, Seen, answer, json_answer, token_answer
 
-from m3ter_nb.credentials import Settings
+from m3ter_nb.credentials import Credentials, Settings
 from m3ter_nb.errors import ConnectionFailed, Forbidden, LoginRefused, NotLoggedIn, TokenExpired
 from m3ter_nb.logins import Logins
-from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, Sandbox
+from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET, Sandbox
 from m3ter_nb.session import M3terSession, login, open_session
 from m3ter_nb.token_source import TokenSource
 from m3ter_nb.tokens import Token, fetch_token
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from conftest import TwoClocks
     from IPython.core.interactiveshell import InteractiveShell
 
-    from m3ter_nb.credentials import Credentials
 
 FIVE_HOURS = 18_000
 
@@ -403,16 +402,24 @@ def test_a_fresh_token_that_is_refused_is_not_renewed(
     assert [seen.target for seen in server.seen] == ["/oauth/token", "/organizations/o/products"]
 
 
+@pytest.mark.parametrize(
+    ("credentials", "first"),
+    [
+        (Credentials(NARROW_KEY_ID, NARROW_SECRET), "lacks the permission (its token allows"),
+        (Credentials(DEMO_KEY_ID, DEMO_SECRET), "the token is no longer accepted, though its time is not up"),
+    ],
+    ids=["narrow", "all"],
+)
 def test_a_fresh_token_that_is_refused_gives_the_causes_in_order(
-    session: M3terSession, sandbox: Sandbox
+    sandbox: Sandbox, credentials: Credentials, first: str
 ) -> None:
-    sandbox.faults.fail(403)
-
-    with pytest.raises(Forbidden) as caught:
-        session.get("products")
+    with login(credentials, base_url=sandbox.url) as session:
+        sandbox.faults.fail(403)
+        with pytest.raises(Forbidden) as caught:
+            session.get("products")
 
     message = str(caught.value)
-    causes = ["lacks the permission (its token allows", "made inactive or its policy changed", "the firewall"]
+    causes = [first, "made inactive or its policy changed", "the firewall"]
     assert sorted(causes, key=message.index) == causes
 
 

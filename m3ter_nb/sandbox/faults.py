@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -57,7 +58,8 @@ class Faults:
             status: an HTTP status from 400 to 599.
             times: how many requests.
             path: only requests whose path ends so.
-            retry_after: value of a ``Retry-After`` header: seconds or an HTTP date (RFC 9110, section 10.2.3).
+            retry_after: value of a ``Retry-After`` header: seconds, rounded up to whole ones, or an HTTP date
+                (RFC 9110, section 10.2.3).
             html: an HTML body, as a gateway sends it; None means: for 502, 503 and 504.
 
         Raises:
@@ -66,7 +68,7 @@ class Faults:
         if not 400 <= status <= _LAST_ERROR_STATUS:  # noqa: PLR2004 - the first error status of HTTP
             raise ValueError(f"A fault has a status from 400 to 599, not {status}.")
         gateway = status in (502, 503, 504)
-        wait = None if retry_after is None else str(retry_after)
+        wait = str(math.ceil(retry_after)) if isinstance(retry_after, (int, float)) else retry_after
         self._add(
             Fault("fail", path, status=status, retry_after=wait, html=gateway if html is None else html),
             times,
