@@ -47,14 +47,18 @@ class M3terMagics(Magics):
     """Log in to m3ter and call its API from a notebook."""
 
     base_url = Unicode(
-        "", help="Base URL of the API; empty: M3TER_BASE_URL, then https://api.m3ter.com."
+        "", help="Base URL of the API for the next login; empty: M3TER_BASE_URL, then https://api.m3ter.com."
     ).tag(config=True)
-    connect_timeout = Float(5.0, min=0.1, help="Seconds to wait for a connection.").tag(config=True)
-    read_timeout = Float(30.0, min=0.1, help="Seconds to wait for each piece of an answer.").tag(config=True)
+    connect_timeout = Float(
+        5.0, min=0.1, help="Seconds to wait for a connection, from the next login on."
+    ).tag(config=True)
+    read_timeout = Float(
+        30.0, min=0.1, help="Seconds to wait for each piece of an answer, from the next login on."
+    ).tag(config=True)
     refresh_margin = Float(
         300.0,
         min=0.0,
-        help="Seconds before its end at which a token is renewed (at most a tenth of its lifetime).",
+        help="Seconds before its end at which a token is renewed (at most a tenth of its lifetime), from the next login on.",
     ).tag(config=True)
     confirm_writes = Bool(True, help="Ask once before POST, PUT or DELETE to a PRODUCTION organization.").tag(
         config=True
@@ -249,11 +253,14 @@ class M3terMagics(Magics):
 
     def detach(self) -> None:
         """Take back all that the magics have put into the shell, the namespace and the environment."""
+        ended = ["logged out"] if list(self._logins) else []
         self._logins.clear()
         if self._flow_made is not None:
             self._flow_made.close()
-        if self._sandbox_made is not None:
-            self._sandbox_made.stop()
+        if self._sandbox_made is not None and self._sandbox_made.stop():
+            ended.append("the sandbox has stopped")
+        if ended:
+            _say(f"m3ter_nb was unloaded: {' and '.join(ended)}.")
         self._shell.events.unregister("pre_run_cell", self._before_cell)
         self._shell.events.unregister("post_run_cell", self._after_cell)
         self._shell.Completer.custom_matchers.remove(self._matcher)

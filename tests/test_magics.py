@@ -586,6 +586,19 @@ def test_help_explains_to_a_newcomer(shell: InteractiveShell) -> None:
     assert "Never write a key or a secret on this line" in help_text
 
 
+def test_unload_says_what_has_ended_and_is_silent_where_nothing_has(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.extension_manager.reload_extension("m3ter_nb")
+    silent = capsys.readouterr().out
+    run(shell, "%m3ter_sandbox")
+    run(shell, "%m3ter_login")
+    shell.extension_manager.reload_extension("m3ter_nb")
+
+    assert silent == ""
+    assert "unloaded: logged out and the sandbox has stopped." in capsys.readouterr().out
+
+
 def test_unload_takes_back_everything(shell: InteractiveShell) -> None:
     from IPython.core.interactiveshell import InteractiveShell as Plain  # noqa: PLC0415 - only here
 
