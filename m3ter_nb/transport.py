@@ -299,11 +299,14 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 def _shown(url: str) -> str:
-    """Return a URL as it may stand in a message: no user name, no query."""
+    """Return a URL as it may stand in a message of one line: no user name, no query."""
     bare = url.split("?", 1)[0].split("#", 1)[0]
     scheme, slashes, rest = bare.partition("//")
     authority, slash, path = rest.partition("/")
-    shown = scheme + slashes + authority.rpartition("@")[2] + slash + path
+    shown = "".join(
+        character if character.isprintable() else "?"
+        for character in scheme + slashes + authority.rpartition("@")[2] + slash + path
+    )
     return shown if len(shown) <= 100 else shown[:99] + "…"  # noqa: PLR2004 - one line of a message
 
 

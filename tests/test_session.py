@@ -277,6 +277,31 @@ def test_a_path_that_is_no_text_is_refused(session: M3terSession) -> None:
         session.get(None)  # type: ignore[arg-type]  # the mistake that is meant
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.com\\@api.m3ter.com/x",
+        "https://api.m3ter.com\\@evil.com/x",
+        "https://api.m3ter.com\t.evil.com/x",
+        "https://api.m3te\nr.com/x",
+        "https://api.m3ter.com.:443/x",
+        "https://api.m3ter.com%2eevil.com/x",
+        "https:///api.m3ter.com/x",
+        "https://api.m3ter.com;x/",
+        "https://\uff41pi.m3ter.com/x",
+        "https://[::1]/x",
+        "http://api.m3ter.com/x",
+    ],
+)
+def test_an_odd_url_leads_nowhere_and_its_error_is_one_line(url: str) -> None:
+    session = M3terSession(TokenSource(Token("opaque", 60)), Transport(), org_id="o")
+
+    with pytest.raises(InvalidArgument) as caught:
+        session.get(url)
+
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("org_id", ["../evil", "x#f", "x?y=1", "a b", "a/b"])
 def test_an_organization_id_stays_one_segment_of_the_path(org_id: str) -> None:
     source = TokenSource(Token("opaque", 60))
