@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 from urllib.parse import urlencode
+
+from m3ter_nb.errors import InvalidArgument
 
 __all__ = ["METHODS", "largest_page", "query_of", "reads_only", "safe_to_repeat"]
 
@@ -57,19 +60,29 @@ def query_of(params: Any) -> str:
 
     Args:
         params: a mapping, pairs, or text, which is taken as it is.
+
+    Raises:
+        InvalidArgument: a lone surrogate.
     """
     if params is None or isinstance(params, str):
-        return params or ""
+        return (params or "").removeprefix("?")
+    if isinstance(params, bytes):
+        return params.decode("latin-1").removeprefix("?")
     pairs = params.items() if hasattr(params, "items") else params
-    return urlencode([(key, _query_value(value)) for key, value in pairs if value is not None])
+    try:
+        return urlencode([(key, _query_value(value)) for key, value in pairs if value is not None])
+    except UnicodeEncodeError:
+        raise InvalidArgument("The query holds a character that no URL can carry.") from None
 
 
 def _query_value(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return ",".join(str(item) for item in value)
-    return value
+    if isinstance(value, Enum):
+        return _query_value(value.value)
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return value
+    return ",".join(str(_query_value(item)) for item in value)
 
 
 def reads_only(method: str, path: str) -> bool:

@@ -6,8 +6,10 @@ cookies, the environment read anew for each call) must not happen to a token, an
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +19,7 @@ from urllib3 import exceptions as u3
 from urllib3.util.url import parse_url
 
 from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.frames import Hidden
 from m3ter_nb.hosts import is_loopback, origin
 
 if TYPE_CHECKING:
@@ -66,16 +69,24 @@ class Connections:
         Raises:
             urllib3.exceptions.HTTPError, OSError: whatever went wrong.
         """
-        return self._manager(self._proxies[origin(url)]).urlopen(
-            method,
-            url,
-            body=body,
-            headers=headers,
-            timeout=urllib3.Timeout(connect=connect, read=read),
-            redirect=False,
-            retries=False,
-            preload_content=False,
-        )
+        proxy = self._proxies[origin(url)]
+        manager = self._manager(proxy)
+        try:
+            return manager.urlopen(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=connect, read=read),
+                redirect=False,
+                retries=False,
+                preload_content=False,
+            )
+        except (u3.NewConnectionError, u3.ConnectTimeoutError) as error:
+            if proxy is None or not _is_socks(proxy):
+                raise
+            # urllib3 does not tell a SOCKS proxy that fails from a host that does.
+            raise u3.ProxyError("the SOCKS proxy", error) from None
 
     def close(self) -> None:
         """Close what is open."""
@@ -96,15 +107,35 @@ def proxy_for(url: str) -> str | None:
     ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, as ``urllib.request`` reads them.
     """
     parts = urlsplit(url)
-    if is_loopback(parts.hostname or ""):
+    host = parts.hostname or ""
+    if is_loopback(host):
         return None
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - 4 ms, for other hosts only
 
-    if proxy_bypass(parts.netloc):
-        return None
     proxies = getproxies()
+    if proxy_bypass(parts.netloc) or _in_a_network(host, proxies.get("no", "")):
+        return None
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+    if not proxy:
+        return None
+    return Hidden(proxy if "://" in proxy else f"http://{proxy.removeprefix('//')}")
+
+
+def _in_a_network(host: str, no_proxy: str) -> bool:
+    """Tell whether a host's address is in one of the networks of ``NO_PROXY`` (``10.0.0.0/8``), as curl reads it."""
+    for entry in no_proxy.split(","):
+        try:
+            if "/" in entry and ipaddress.ip_address(host) in ipaddress.ip_network(
+                entry.strip(), strict=False
+            ):
+                return True
+        except ValueError:  # a name, or no network
+            continue
+    return False
+
+
+def _is_socks(proxy: str) -> bool:
+    return proxy.lower().startswith("socks")
 
 
 def ca_bundle() -> str | None:
@@ -131,19 +162,27 @@ def _manager_through(proxy: str | None, ca: str) -> urllib3.PoolManager:
     if not proxy:
         return urllib3.PoolManager(**options)
     try:
-        if proxy.lower().startswith("socks"):
+        auth = parse_url(proxy).auth
+        if _is_socks(proxy):
+            user, _, password = (auth or "").partition(":")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", u3.DependencyWarning)
                 from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415 - needs a package more
 
-                return SOCKSProxyManager(proxy, **options)
-        auth = parse_url(proxy).auth
+            return SOCKSProxyManager(
+                proxy,
+                username=unquote(user) if auth else None,
+                password=unquote(password) if auth else None,
+                **options,
+            )
         return urllib3.ProxyManager(
             proxy,
             proxy_headers=urllib3.make_headers(proxy_basic_auth=unquote(auth)) if auth else None,
             **options,
         )
-    except (u3.HTTPError, ImportError, ValueError) as error:
+    except ImportError:
+        raise u3.ProxySchemeUnsupported("no package that speaks SOCKS") from None
+    except (u3.HTTPError, ValueError) as error:
         raise u3.ProxyError("the proxy's URL cannot be used", error) from None
 
 
@@ -161,7 +200,11 @@ class _Quiet:
 
 def _quiet(manager: urllib3.PoolManager) -> urllib3.PoolManager:
     manager.pool_classes_by_scheme = {
-        scheme: type(f"Quiet{pool.__name__}", (_Quiet, pool), {})
-        for scheme, pool in manager.pool_classes_by_scheme.items()
+        scheme: _quiet_pool(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
     }
     return manager
+
+
+@cache
+def _quiet_pool(pool: type[Any]) -> type[Any]:
+    return type(f"Quiet{pool.__name__}", (_Quiet, pool), {})

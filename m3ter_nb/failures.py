@@ -20,13 +20,12 @@ _CAUTION = " It may have carried out the call all the same: check before you rep
 # In this order: the first kind found in an exception, or in what it wraps, names our error.
 _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], str], ...] = (
     (
-        # What makes a connection imports nothing but what speaks SOCKS.
-        (ImportError,),
+        (u3.ProxySchemeUnsupported,),
         ConnectionFailed,
         "The proxy on the way to {host} speaks SOCKS, for which a package is missing: run %pip install pysocks.",
     ),
     (
-        (u3.ProxyError, u3.ProxySchemeUnknown, u3.ProxySchemeUnsupported),
+        (u3.ProxyError, u3.ProxySchemeUnknown),
         ConnectionFailed,
         "The proxy on the way to {host} could not be used. Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
     ),
@@ -79,8 +78,14 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
 )
 
 
-def translated(
-    error: BaseException, host: str, connect: float, read: float, *, repeatable: bool = False
+def translated(  # noqa: PLR0913 - a failure, and what is known of its request
+    error: BaseException,
+    host: str,
+    connect: float,
+    read: float,
+    *,
+    repeatable: bool = False,
+    outside: BaseException | None = None,
 ) -> M3terError:
     """Return our error for one of urllib3 or the socket; the texts of theirs are not repeated.
 
@@ -90,22 +95,24 @@ def translated(
         connect: seconds that were waited for the connection, at most.
         read: seconds that were waited for each piece of the answer, at most.
         repeatable: whether sending the request twice does no more than sending it once.
+        outside: what the caller was handling when the request was made.
     """
     caution = _REPEAT if repeatable else _CAUTION
-    reasons = _reasons(error)
+    reasons = _reasons(error, outside)
     for kinds, ours, text in _TRANSLATIONS:
         if any(isinstance(reason, kinds) for reason in reasons):
             return ours(text.format(host=host, connect=connect, read=read, caution=caution))
     return ConnectionBroken(f"{host} broke the connection before its answer was complete.{caution}")
 
 
-def _reasons(error: BaseException) -> list[BaseException]:
+def _reasons(error: BaseException, outside: BaseException | None) -> list[BaseException]:
     """Return an exception and all that it wraps, as urllib3 wraps: in args, reason, cause."""
-    seen: list[BaseException] = []
+    # Not what the caller was handling already, which is the context of all that fails meanwhile.
+    seen: list[BaseException] = [] if outside is None else [outside]
     todo: list[object] = [error]
     while todo:
         item = todo.pop()
         if isinstance(item, BaseException) and item not in seen:
             seen.append(item)
             todo += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
-    return seen
+    return seen[outside is not None :]

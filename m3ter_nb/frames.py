@@ -15,10 +15,19 @@ from m3ter_nb.errors import M3terError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["without_frames"]
+__all__ = ["Hidden", "without_frames"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class Hidden(str):
+    """A text that works as it is, and is hidden where a traceback shows it: a header's value, a proxy's URL."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'<hidden>'"
 
 
 def without_frames(function: Callable[P, R]) -> Callable[P, R]:

@@ -39,7 +39,7 @@ def checked_base_url(url: str) -> str:
             "The base URL holds a letter that is not ASCII, which can look like another. Write the host in punycode "
             "(xn--...) if it is meant.",
         )
-    match = _BASE_URL.fullmatch(text)
+    match = _BASE_URL.fullmatch(text) if origin(text)[1] else None
     if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT or ".." in match["path"]:
         # The text is repeated only where it is clearly a host: it may be a secret in the wrong variable.
         hint = f" Did you mean https://{text.rstrip('/')}?" if re.fullmatch(_BARE_HOST, text) else ""
@@ -61,7 +61,7 @@ def origin(url: str) -> tuple[str, str, int]:
     """Return scheme, host and port of a URL (RFC 6454 section 4); ``("", "", 0)`` where it has none."""
     try:
         parts = urlsplit(url)
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+        port = parts.port if parts.port is not None else {"https": 443, "http": 80}.get(parts.scheme, 0)
     except ValueError:
         return ("", "", 0)
     return (parts.scheme, (parts.hostname or "").lower(), port)

@@ -7,7 +7,6 @@ m3ter documents the statuses (https://m3ter.mintlify.app/guides/m3ter-apis/http-
 from __future__ import annotations
 
 import html
-import http.client
 import io
 import re
 from http import HTTPStatus
@@ -112,36 +111,45 @@ def reason_of(answer: Answer, token: Token | None = None) -> str:
 
 
 def _text_of(answer: Answer) -> str:
-    """Return the body as text, in the character set that it names, or UTF-8."""
+    """Return the body as text: in the character set that it names, or UTF-8, or the one that takes every byte."""
     _, _, charset = answer.headers.get("Content-Type", "").lower().partition("charset=")
-    try:
-        return answer.content.decode(charset.split(";")[0].strip("\"' ") or "utf-8", "replace")
-    except LookupError:  # a character set that Python does not know
-        return answer.content.decode("utf-8", "replace")
+    for name in (charset.split(";")[0].strip("\"' "), "utf-8"):
+        try:
+            return answer.content.decode(name)
+        except (LookupError, ValueError):  # no such character set, or not in it
+            continue
+    return answer.content.decode("iso-8859-1")
 
 
 def _as_requests_has_it(answer: Answer) -> requests.Response:
     """Return the answer as people know it; its request's Authorization header is masked."""
     import requests  # noqa: PLC0415 - only where something was refused
     from requests.adapters import HTTPAdapter  # noqa: PLC0415 - likewise
-    from urllib3 import HTTPResponse  # noqa: PLC0415 - likewise
+    from urllib3 import HTTPHeaderDict, HTTPResponse  # noqa: PLC0415 - likewise
 
     # The body has been decompressed already.
-    headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-encoding"}
+    headers = HTTPHeaderDict(answer.headers)
+    encoding = headers.pop("Content-Encoding", None)
     raw = HTTPResponse(
         io.BytesIO(answer.content),
         headers,
         answer.status,
-        reason=http.client.responses.get(answer.status),
+        reason=answer.reason,
         preload_content=False,
         decode_content=False,
         enforce_content_length=False,
     )
     request = requests.Request(
-        answer.method, answer.url, headers={"Authorization": "Bearer <hidden>"}, data=answer.sent or None
+        answer.method,
+        answer.url,
+        headers={**answer.sent_headers, "Authorization": "Bearer <hidden>"},
+        data=answer.sent or None,
+        auth=lambda prepared: prepared,  # or a user name in the URL would replace the mask
     )
     response: requests.Response = HTTPAdapter().build_response(request.prepare(), raw)
     response.content  # noqa: B018 - the property reads the body
+    if encoding is not None:
+        response.headers["Content-Encoding"] = encoding
     return response
 
 

@@ -21,7 +21,7 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
 )
 from m3ter_nb.frames import without_frames
-from m3ter_nb.hosts import DEFAULT_BASE_URL, is_loopback
+from m3ter_nb.hosts import DEFAULT_BASE_URL, is_loopback, origin
 from m3ter_nb.token_source import DEFAULT_MARGIN, TokenSource
 from m3ter_nb.tokens import Token, fetch_token, ready_token
 from m3ter_nb.transport import DEFAULT_TIMEOUT, Timeout, Transport
@@ -187,6 +187,10 @@ class M3terSession:
             )
         plain, question, query = path.partition("?")
         if "://" in plain or plain.startswith("//"):
+            if origin(path)[1] == "":
+                raise InvalidArgument(
+                    "This is not a URL that can be asked for; give a path such as 'products'."
+                )
             return path
         if not plain.strip("/ ") or any(unquote(piece).strip() in ("..", ".") for piece in plain.split("/")):
             raise InvalidArgument(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from m3ter_nb.clock import SYSTEM_CLOCK, Clock, Moment
 from m3ter_nb.errors import M3terError, NotLoggedIn, TokenExpired
-from m3ter_nb.tokens import HiddenHeader, Token, time_left
+from m3ter_nb.frames import Hidden
+from m3ter_nb.tokens import Token, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,13 +105,13 @@ class TokenSource:
             return token
         return self._renewed(token, forced=False)
 
-    def authorization(self) -> HiddenHeader:
+    def authorization(self) -> Hidden:
         """Return the Authorization header of a call (RFC 6750 section 2.1), with a token that is good for it.
 
         Raises:
             As :meth:`token`.
         """
-        return HiddenHeader("Bearer " + self.token())
+        return Hidden("Bearer " + self.token())
 
     def renew(self, stale: Token | None) -> Token:
         """Return a newer token than ``stale``; of several threads with the same stale token, one asks.

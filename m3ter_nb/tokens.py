@@ -24,7 +24,7 @@ from m3ter_nb.errors import (
     TokenExpired,
     UnexpectedAnswer,
 )
-from m3ter_nb.frames import without_frames
+from m3ter_nb.frames import Hidden, without_frames
 from m3ter_nb.transport import Transport, retry_after
 
 if TYPE_CHECKING:
@@ -176,18 +176,9 @@ def time_left(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min left" if hours else f"{minutes} min left"
 
 
-class HiddenHeader(str):
-    """The value of an Authorization header: sent as it is, and hidden where a traceback shows the headers."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'<hidden>'"
-
-
-def _basic(credentials: Credentials) -> HiddenHeader:
+def _basic(credentials: Credentials) -> Hidden:
     """Return HTTP Basic of ``key id:secret`` in UTF-8 (RFC 7617), without the secret in a variable of any frame."""
-    return HiddenHeader(
+    return Hidden(
         "Basic "
         + base64.b64encode(f"{credentials.key_id}:{credentials.reveal_secret()}".encode()).decode("ascii")
     )

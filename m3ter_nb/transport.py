@@ -1,16 +1,17 @@
 """How requests travel: over what, how long to wait, and when to try again.
 
-With :mod:`m3ter_nb.failures` and :mod:`m3ter_nb.connections`, the only module that knows urllib3; everything above it
-sees :mod:`m3ter_nb.errors` only.
+With :mod:`m3ter_nb.failures` and :mod:`m3ter_nb.connections`, the only module that knows the exceptions of urllib3;
+everything above it sees :mod:`m3ter_nb.errors` only.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Never
 from urllib.parse import urlsplit
 
 from urllib3 import exceptions as u3
@@ -46,6 +47,8 @@ _ATTEMPTS_AFTER_THE_FIRST = 3
 _TOO_MANY_FLOOR = 1.0
 #: Seconds: a longer Retry-After is an error that says when to come back.
 LONGEST_WAIT = 60.0
+# Seconds: what a socket takes has an end.
+_LONGEST_TIMEOUT = 86_400.0
 # Seconds: a longer wait is told to the person who waits.
 _SILENT_WAIT = 3.0
 
@@ -68,30 +71,36 @@ class Answer:
     Attributes:
         method: of the request, upper case.
         url: of the request.
+        sent_headers: of the request, without Authorization.
         sent: the body of the request.
         status: the HTTP status.
+        reason: the phrase beside it, or None.
         headers: of the answer; names in any case.
         content: the body, decompressed.
         attempts: how many requests were sent until it came.
     """
 
-    __slots__ = ("attempts", "content", "headers", "method", "sent", "status", "url")
+    __slots__ = (
+        *("attempts", "content", "headers", "method", "reason", "sent", "sent_headers", "status", "url"),
+    )
 
     def __init__(  # noqa: PLR0913 - all that is known of it
         self,
         method: str,
         url: str,
+        sent_headers: Mapping[str, str],
         sent: bytes,
         *,
-        status: int,
-        headers: Mapping[str, str],
+        response: BaseHTTPResponse,
         content: bytes,
     ) -> None:
         self.method = method
         self.url = url
+        self.sent_headers = sent_headers
         self.sent = sent
-        self.status = status
-        self.headers = headers
+        self.status = response.status
+        self.reason = response.reason
+        self.headers = response.headers
         self.content = content
         self.attempts = 1
 
@@ -136,7 +145,7 @@ class Transport:
     ) -> None:
         self.base_url = checked_base_url(base_url)
         self.ingest_url = ingest_url(self.base_url)
-        self.timeout = timeout
+        self.timeout = _checked_timeout(timeout)
         self.notify = notify or _log.warning
         self._sleep = sleep
         self.ca_bundle = ca_bundle() if self.base_url.startswith("https:") else None
@@ -158,6 +167,9 @@ class Transport:
 
     def __repr__(self) -> str:
         return f"Transport({self.base_url!r})"
+
+    def __reduce_ex__(self, protocol: object) -> Never:
+        raise InvalidArgument("A transport is not pickled or copied: it holds the proxy's password.")
 
     def send(  # noqa: PLR0913 - one request, all by keyword
         self,
@@ -191,12 +203,13 @@ class Transport:
             ConnectionFailed: and its kinds; nothing came, or something broken.
             UnsafeDestination: the URL is of another origin.
         """
+        url = url.partition("#")[0]
         url = self._checked(f"{url}{'&' if '?' in url else '?'}{query}" if query else url)
         headers = self._headers if content_type is None else {**self._headers, "Content-Type": content_type}
         retry: Retry | None = None
         attempts = 1
         while True:
-            signed = {**headers, "Authorization": authorization()}
+            signed = {**headers, "Authorization": _checked_header(authorization())}
             answer, failure = self._attempt(method, url, signed, body, max_bytes, repeatable=repeatable)
             if answer is not None:
                 answer.attempts = attempts
@@ -228,6 +241,7 @@ class Transport:
                 "Give a path, or log in to that host with %m3ter_login --base-url.",
             )
         try:
+            url.encode()  # urllib3 would send a lone surrogate somehow
             parsed = parse_url(url)
         except (u3.LocationParseError, UnicodeError):
             raise InvalidArgument(f"{_shown(url)} is not a URL that can be asked for.") from None
@@ -259,6 +273,8 @@ class Transport:
     ) -> tuple[Answer | None, M3terError | None]:
         """Send once. A failure is returned, not raised, so that no frame that holds headers is in its traceback."""
         interrupted = False
+        foreign: BaseException | None = None
+        outside = sys.exception()
         try:
             response = self._connections.send(
                 method, url, headers, body, connect=self.timeout.connect, read=self.timeout.read
@@ -268,13 +284,18 @@ class Transport:
             interrupted = True
         except M3terError as error:
             return None, error.with_traceback(None)
-        except (u3.HTTPError, OSError, UnicodeError) as error:
-            return None, translated(error, self.host, *self.timeout, repeatable=repeatable)
+        except (u3.HTTPError, OSError, ValueError, ArithmeticError, MemoryError) as error:
+            # The last three: a length that no answer has.
+            return None, translated(error, self.host, *self.timeout, repeatable=repeatable, outside=outside)
+        except BaseException as error:  # noqa: BLE001 - a signal's handler can raise anything
+            foreign = error
         else:
-            answer = Answer(
-                method, url, body or b"", status=response.status, headers=response.headers, content=content
-            )
+            shown = {name: value for name, value in headers.items() if name != "Authorization"}
+            answer = Answer(method, url, shown, body or b"", response=response, content=content)
             return answer, None
+        if foreign is not None:
+            foreign.__cause__ = foreign.__context__ = None
+            raise foreign.with_traceback(None)
         # Raised anew, out of the handler: the first one's frames hold the Authorization header (%xmode Verbose).
         assert interrupted  # noqa: S101 - the only way here
         raise Interrupted(f"stopped waiting for the answer of {self.host}; it may have carried out the call.")
@@ -286,6 +307,21 @@ class Transport:
     def close(self) -> None:
         """Close the pooled connections."""
         self._connections.close()
+
+
+def _checked_timeout(timeout: Timeout) -> Timeout:
+    numbers: tuple[object, ...] = timeout
+    for seconds in numbers:
+        if not isinstance(seconds, (int, float)) or not 0 < seconds <= _LONGEST_TIMEOUT:
+            raise InvalidArgument("A timeout is a number of seconds, above 0 and at most a day.")
+    return timeout
+
+
+def _checked_header(value: str) -> str:
+    """Return a header's value; what http.client says of one that it refuses holds the value."""
+    if not (value.isascii() and value.isprintable()):
+        raise InvalidArgument("The token is not one that a header can carry.")
+    return value
 
 
 def _after_fork() -> None:
@@ -346,14 +382,15 @@ def retry_after(answer: Answer) -> float | None:
 
 
 def _read(response: BaseHTTPResponse, max_bytes: int | None, host: str) -> bytes:
-    """Return the whole body, decompressed, of at most ``max_bytes``."""
-    if max_bytes is None:
-        return response.read(decode_content=True)
+    """Return the whole body, decompressed, of at most ``max_bytes`` (None: of any length).
+
+    Piece by piece: read at once, a length of the server's own invention would be set aside in memory.
+    """
     pieces: list[bytes] = []
     size = 0
     for piece in response.stream(65_536, decode_content=True):
         size += len(piece)
-        if size > max_bytes:
+        if max_bytes is not None and size > max_bytes:
             response.close()
             raise UnexpectedAnswer(
                 f"{host} answered with more than {max_bytes:,} bytes where a token is a few thousand; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+from enum import Enum
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
@@ -151,6 +152,17 @@ def test_pages_yields_every_item_once_newest_first(credentials: Credentials, las
     assert codes == ["p6", "p5", "p4", "p3", "p2", "p1", "p0"]
 
 
+class Colour(Enum):
+    """Something that people put into a query."""
+
+    RED = "red"
+
+
+def test_a_query_that_no_url_can_carry_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="no URL can carry"):
+        query_of({"name": "\ud800"})
+
+
 @pytest.mark.parametrize(
     ("params", "query"),
     [
@@ -162,6 +174,12 @@ def test_pages_yields_every_item_once_newest_first(credentials: Credentials, las
         ),
         ([("id", "a"), ("id", "b & c")], "id=a&id=b+%26+c"),
         ("as=it%20is", "as=it%20is"),
+        ("?a=1", "a=1"),
+        (b"a=1", "a=1"),
+        (
+            {"n": range(2), "colour": Colour.RED, "colours": [Colour.RED], "keys": {"k": 1}.keys()},
+            "n=0%2C1&colour=red&colours=red&keys=k",
+        ),
         ({"name": "Zoë"}, "name=Zo%C3%AB"),
     ],
 )
@@ -177,6 +195,7 @@ def test_a_query_is_added_to_one_that_the_path_has(session: M3terSession) -> Non
     page = session.get("products?pageSize=1", params={"ids": [first["id"], second["id"]]})
 
     assert page["data"] == [second]
+    assert session.get("products?pageSize=5#part", params={"ids": first["id"]})["data"] == [first]
 
 
 def test_pages_asks_for_the_largest_page_by_default(session: M3terSession, sandbox: Sandbox) -> None:
@@ -236,7 +255,7 @@ def test_the_error_carries_what_is_known_and_no_token(session: M3terSession) -> 
     assert error.response is not None
     assert error.response.request.headers["Authorization"] == "Bearer <hidden>"
     assert error.response.request.body == b'{"name":"no code"}'
-    assert (error.response.status_code, error.response.reason) == (400, "Bad Request")
+    assert (error.response.status_code, error.response.reason) == (400, "BAD REQUEST")
     assert error.response.json()["message"] in str(error)
     assert error.response.headers["content-type"] == "application/json"
 
@@ -291,6 +310,9 @@ def test_a_path_that_is_no_text_is_refused(session: M3terSession) -> None:
         "https://\uff41pi.m3ter.com/x",
         "https://[::1]/x",
         "http://api.m3ter.com/x",
+        "https://api.m3ter.com:0/x",
+        "https://[",
+        "https://api.m3ter.com/\ud800",
     ],
 )
 def test_an_odd_url_leads_nowhere_and_its_error_is_one_line(url: str) -> None:

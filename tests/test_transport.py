@@ -7,7 +7,9 @@ import http.client
 import inspect
 import logging
 import os
+import pickle
 import re
+import subprocess
 import sys
 import warnings
 from typing import TYPE_CHECKING
@@ -26,6 +28,7 @@ from odd_servers import (
     token_answer,
 )
 
+from m3ter_nb.connections import proxy_for
 from m3ter_nb.credentials import Credentials
 from m3ter_nb.errors import (
     ConnectionFailed,
@@ -450,7 +453,88 @@ def test_a_socks_proxy_without_its_package_names_the_package(
         login(marked, base_url="https://api.example.invalid", timeout=SHORT)
 
 
-@pytest.mark.parametrize("proxy", ["ftp://127.0.0.1:9", "http://", "http://[", "http://127.0.0.1:port"])
+@pytest.mark.parametrize("scheme", ["socks5h", "SOCKS5H"])
+def test_a_socks_proxy_that_is_down_is_named_as_the_proxy(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    with RecordingProxy() as gone:
+        pass
+    monkeypatch.setenv("HTTPS_PROXY", gone.url.replace("http", scheme))
+
+    with pytest.raises(ConnectionFailed, match="The proxy on the way"):
+        login(marked, base_url="https://api.example.invalid", timeout=SHORT)
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "way"),
+    [
+        ("10.0.0.0/8", "10.1.2.3", "direct"),
+        ("localhost, 10.0.0.0/8 ,x/y", "10.1.2.3", "direct"),
+        ("fd00::/8", "[fd00::1]", "direct"),
+        ("10.0.0.0/8", "11.1.2.3", "proxy"),
+        ("10.0.0.0/8", "api.example.invalid", "proxy"),
+        ("*", "api.example.invalid", "direct"),
+        ("api.example.invalid:443", "api.example.invalid:443", "direct"),
+    ],
+)
+def test_no_proxy_names_hosts_and_networks(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str, host: str, way: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.invalid")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+
+    assert (proxy_for(f"https://{host}") is None) == (way == "direct")
+
+
+def test_a_proxy_s_password_is_hidden_and_not_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:marked-8471@proxy.example.invalid")
+    transport = Transport()
+
+    assert "marked-8471" not in repr(vars(transport)) + repr(vars(transport._connections))
+    with pytest.raises(InvalidArgument):
+        pickle.dumps(transport)
+
+
+def test_a_folder_of_certificates_is_trusted(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate, ca = make_certificate(tmp_path, "127.0.0.1")
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    (folder / "ca.pem").write_bytes(ca.read_bytes())
+    subprocess.run(["openssl", "rehash", str(folder)], check=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder))
+
+    with OddServer(m3ter, certificate=certificate) as server:
+        login(marked, base_url=server.url, timeout=SHORT).close()
+
+    assert len(server.seen) == 1
+
+
+def test_a_host_that_only_one_of_two_parsers_sees_is_refused(
+    sandbox: Sandbox, credentials: Credentials
+) -> None:
+    with login(credentials, base_url=sandbox.url) as session, OddServer.saying(json_answer({})) as elsewhere:
+        host = sandbox.url.removeprefix("http://")
+        with pytest.raises(UnsafeDestination, match="leads to another host"):
+            session.get(f"{elsewhere.url}\\@{host}/x")
+
+    assert elsewhere.seen == []
+
+
+def test_close_closes_the_connections(marked: Credentials) -> None:
+    with OddServer(m3ter) as server:
+        session = login(marked, base_url=server.url, timeout=SHORT, org_id="o")
+        session.get("products")
+        session._transport.close()
+        session.get("products")
+
+    assert server.accepted == 2
+
+
+@pytest.mark.parametrize(
+    "proxy", ["ftp://127.0.0.1:9", "http://", "http://[", "http://127.0.0.1:port", "//["]
+)
 def test_a_malformed_proxy_is_named_as_the_proxy(
     marked: Credentials, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
