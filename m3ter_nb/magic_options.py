@@ -92,7 +92,9 @@ def parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) -> 
     name = "%" + magic.__name__
     if secretive:
         options = _settings_of(magic)
-        unknown = [word for word in re.findall(r"(?<!\S)--?[a-z-]+(?=\s|$)", line) if word not in options]
+        unknown = [
+            word for word in re.findall(r"(?<!\S)(?:--[a-z-]+|-[a-z])(?=\s|$)", line) if word not in options
+        ]
         lacking = re.match(r"argument (--[a-z-]+): (expected|invalid choice)", said)
         if unknown:
             said = f"there is no option {unknown[0]}"

@@ -86,6 +86,7 @@ def test_a_line_that_may_hold_a_secret_is_not_repeated() -> None:
         ("--name", "--name takes a value"),
         ("-h", "there is no option -h"),
         ("--naem x", "there is no option --naem"),
+        ("-bash", "its options could not be read"),
     ],
 )
 def test_a_mistake_in_the_login_s_line_is_told_without_its_words(line: str, said: str) -> None:
