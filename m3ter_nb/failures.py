@@ -50,7 +50,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
     (
         (u3.TimeoutError, TimeoutError),
         ConnectionTimeout,
-        ("{host} did not answer within {read:g} s.{caution}"),
+        "{host} did not answer within {read:g} s.{caution}",
     ),
     (
         (u3.SSLError,),
@@ -107,12 +107,12 @@ def translated(  # noqa: PLR0913 - a failure, and what is known of its request
 
 def _reasons(error: BaseException, outside: BaseException | None) -> list[BaseException]:
     """Return an exception and all that it wraps, as urllib3 wraps: in args, reason, cause."""
-    # Not what the caller was handling already, which is the context of all that fails meanwhile.
-    seen: list[BaseException] = [] if outside is None else [outside]
+    seen: list[BaseException] = []
     todo: list[object] = [error]
     while todo:
         item = todo.pop()
-        if isinstance(item, BaseException) and item not in seen:
+        # Not what the caller was handling already, which is the context of all that fails meanwhile.
+        if isinstance(item, BaseException) and item is not outside and item not in seen:
             seen.append(item)
             todo += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
-    return seen[outside is not None :]
+    return seen

@@ -141,7 +141,7 @@ def _defaults_of(magic: Any) -> Namespace:
 def _parser_of(magic: Any) -> MagicArgumentParser:
     from IPython.core.magic_arguments import MagicArgumentParser  # noqa: PLC0415 - only for a line with options
 
-    parser = MagicArgumentParser(magic.__name__, description=magic.__doc__)  # type: ignore[no-untyped-call]
+    parser = MagicArgumentParser(magic.__name__, description=magic.__doc__)  # type: ignore[no-untyped-call]  # it has no types
     for names, settings in magic.options:
         parser.add_argument(*names, **settings)
     return parser

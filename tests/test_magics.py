@@ -24,6 +24,7 @@ from m3ter_nb.errors import (
 from m3ter_nb.sandbox import DEMO_ORG_ID, Sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from IPython.core.interactiveshell import InteractiveShell
@@ -377,22 +378,30 @@ def test_all_follows_the_pages_and_limit_stops(shell: InteractiveShell, sandbox_
     assert [item["code"] for item in run(shell, "%m3ter GET products --limit 3")] == ["p4", "p3", "p2"]
 
 
-def test_an_interrupted_all_keeps_what_came_and_says_that_it_is_partial(
-    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
-) -> None:
+def break_off_after_three(shell: InteractiveShell, happens: Callable[[], object]) -> None:
+    """Log in, make five products, and have something happen each time that three of a list have come."""
     run(shell, "%m3ter_login")
     session = shell.user_ns["m3ter_session"]
     for number in range(5):
         session.post("products", json={"name": "P", "code": f"p{number}"})
     whole_pages = session.pages
 
-    def interrupted(path: str, **params: Any) -> Any:
+    def pages(path: str, **params: Any) -> Any:
         for count, item in enumerate(whole_pages(path, **params)):
             if count == 3:
-                raise KeyboardInterrupt
+                happens()
             yield item
 
-    session.pages = interrupted
+    session.pages = pages
+
+
+def test_an_interrupted_all_keeps_what_came_and_says_that_it_is_partial(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    break_off_after_three(shell, interrupt)
     items = run(shell, "%m3ter GET products --all")
 
     assert (len(items), items.partial) == (3, True)
@@ -403,20 +412,11 @@ def test_an_interrupted_all_keeps_what_came_and_says_that_it_is_partial(
 def test_an_error_in_mid_list_fails_the_cell_and_carries_what_came(
     shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
-    run(shell, "%m3ter_login")
-    session = shell.user_ns["m3ter_session"]
-    for number in range(5):
-        session.post("products", json={"name": "P", "code": f"p{number}"})
-    whole_pages = session.pages
+    def fail() -> None:
+        sandbox_environ.faults.fail(500)
+        shell.user_ns["m3ter_session"].get("products")
 
-    def broken(path: str, **params: Any) -> Any:
-        for count, item in enumerate(whole_pages(path, **params)):
-            if count == 3:
-                sandbox_environ.faults.fail(500)
-                session.get("products")
-            yield item
-
-    session.pages = broken
+    break_off_after_three(shell, fail)
     capsys.readouterr()
     result = shell.run_cell(f"items = %m3ter GET products {option}\nafter = 1")
 
