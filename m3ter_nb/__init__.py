@@ -16,6 +16,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from m3ter_nb._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -35,9 +37,6 @@ __all__ = [
     "login",
     "unload_ipython_extension",
 ]
-
-# Written here, where the build reads it too: asking the installed metadata costs as much as a login.
-__version__ = "0.1.0"
 
 _HOMES = {
     "Credentials": "credentials",

@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 from urllib.parse import quote, unquote
 from uuid import UUID
 
-from .errors import InvalidArgument, M3terError
+from m3ter_nb.errors import InvalidArgument, M3terError
 
 __all__ = ["evaluate", "fill_json", "fill_path", "fill_query", "json_value", "placeholder_end"]
 

@@ -14,7 +14,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from .errors import InvalidArgument
+from m3ter_nb.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

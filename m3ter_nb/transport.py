@@ -18,7 +18,7 @@ from urllib3 import exceptions as u3
 from urllib3.util.retry import Retry
 from urllib3.util.url import parse_url
 
-from m3ter_nb import __version__
+from m3ter_nb._version import __version__
 from m3ter_nb.connections import Connections, ca_bundle, proxy_for
 from m3ter_nb.errors import (
     ConnectionBroken,

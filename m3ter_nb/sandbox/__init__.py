@@ -23,8 +23,8 @@ except ImportError as error:
         f"The sandbox needs {error.name}, which is not installed: run  pip install 'm3ter-nb[sandbox]'"
     ) from error
 
-from .faults import Faults
-from .identity import (
+from m3ter_nb.sandbox.faults import Faults
+from m3ter_nb.sandbox.identity import (
     DEMO_KEY_ID,
     DEMO_ORG_ID,
     DEMO_SECRET,
@@ -33,8 +33,8 @@ from .identity import (
     UPLOAD_ONLY,
     AccessKey,
 )
-from .server import Sandbox
-from .world import RequestRecord
+from m3ter_nb.sandbox.server import Sandbox
+from m3ter_nb.sandbox.world import RequestRecord
 
 __all__ = [
     "DEMO_KEY_ID",

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from . import Sandbox
+from m3ter_nb.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,16 +9,16 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Response
 
-from . import ingest, organization, resources, search, usage
-from .answers import Refusal, json_answer, parse_json
-from .identity import DEMO_ORG_ID, invalid_credentials
-from .ingest import DOWNLOADS
-from .limits import MAX_BODY_BYTES
-from .surface import load, rule
+from m3ter_nb.sandbox import ingest, organization, resources, search, usage
+from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_json
+from m3ter_nb.sandbox.identity import DEMO_ORG_ID, invalid_credentials
+from m3ter_nb.sandbox.ingest import DOWNLOADS
+from m3ter_nb.sandbox.limits import MAX_BODY_BYTES
+from m3ter_nb.sandbox.surface import load, rule
 
 if TYPE_CHECKING:
-    from .limits import Api
-    from .world import World
+    from m3ter_nb.sandbox.limits import Api
+    from m3ter_nb.sandbox.world import World
 
 __all__ = ["SANDBOX_HEADER", "WIRE", "build"]
 

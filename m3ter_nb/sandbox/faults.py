@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from .identity import Identity
+    from m3ter_nb.sandbox.identity import Identity
 
 __all__ = ["Fault", "Faults"]
 

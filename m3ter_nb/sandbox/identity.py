@@ -18,7 +18,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 from joserfc.jws import JWSRegistry
 
-from .answers import Refusal
+from m3ter_nb.sandbox.answers import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

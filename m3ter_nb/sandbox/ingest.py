@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import g, request
 
-from .answers import Refusal, json_answer, parse_json
-from .resources import require
-from .surface import load, parse_moment, rule
+from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_json
+from m3ter_nb.sandbox.resources import require
+from m3ter_nb.sandbox.surface import load, parse_moment, rule
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.wrappers import Response
 
-    from .resources import Entities
-    from .store import Store
-    from .world import World
+    from m3ter_nb.sandbox.resources import Entities
+    from m3ter_nb.sandbox.store import Store
+    from m3ter_nb.sandbox.world import World
 
 __all__ = ["CATEGORIES", "DOWNLOADS", "register", "seconds_of"]
 

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
-from .answers import Refusal
+from m3ter_nb.sandbox.answers import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

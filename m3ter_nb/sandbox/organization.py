@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from flask import g, request
 
-from .answers import Refusal, json_answer, parse_json
-from .identity import DEMO_ORG_ID
-from .resources import new_stamps, next_stamps
-from .surface import Singleton, load, rule
+from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_json
+from m3ter_nb.sandbox.identity import DEMO_ORG_ID
+from m3ter_nb.sandbox.resources import new_stamps, next_stamps
+from m3ter_nb.sandbox.surface import Singleton, load, rule
 
 if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.wrappers import Response
 
-    from .world import World
+    from m3ter_nb.sandbox.world import World
 
 __all__ = ["register"]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import g, request
 
-from .answers import Refusal, json_answer, parse_json
-from .surface import Collection, load, rule
+from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_json
+from m3ter_nb.sandbox.surface import Collection, load, rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.wrappers import Response
 
-    from .world import World
+    from m3ter_nb.sandbox.world import World
 
 __all__ = ["Entities", "new_stamps", "next_stamps", "page_size", "register", "require", "values_of"]
 

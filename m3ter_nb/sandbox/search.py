@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import request
 
-from .answers import Refusal, json_answer
-from .resources import page_size, require
-from .surface import load, rule
+from m3ter_nb.sandbox.answers import Refusal, json_answer
+from m3ter_nb.sandbox.resources import page_size, require
+from m3ter_nb.sandbox.surface import load, rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.wrappers import Response
 
-    from .resources import Entities
+    from m3ter_nb.sandbox.resources import Entities
 
 __all__ = ["register"]
 

@@ -6,14 +6,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from .app import build
-from .assumptions import ASSUMPTIONS
-from .faults import Faults
-from .identity import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Identity
-from .limits import Limits
-from .store import Store
-from .wire import Server, listen
-from .world import LastPage, OrganizationType, RequestRecord, World, timestamp
+from m3ter_nb.sandbox.app import build
+from m3ter_nb.sandbox.assumptions import ASSUMPTIONS
+from m3ter_nb.sandbox.faults import Faults
+from m3ter_nb.sandbox.identity import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Identity
+from m3ter_nb.sandbox.limits import Limits
+from m3ter_nb.sandbox.store import Store
+from m3ter_nb.sandbox.wire import Server, listen
+from m3ter_nb.sandbox.world import LastPage, OrganizationType, RequestRecord, World, timestamp
 
 if TYPE_CHECKING:
     import os

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import fastjsonschema
 
-from .answers import Refusal
+from m3ter_nb.sandbox.answers import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

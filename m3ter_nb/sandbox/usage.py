@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from flask import request
 
-from .answers import Refusal, json_answer, parse_json
-from .ingest import CATEGORIES, seconds_of
-from .surface import load, rule
-from .world import moment, timestamp
+from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_json
+from m3ter_nb.sandbox.ingest import CATEGORIES, seconds_of
+from m3ter_nb.sandbox.surface import load, rule
+from m3ter_nb.sandbox.world import moment, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.wrappers import Response
 
-    from .store import Store
-    from .world import World
+    from m3ter_nb.sandbox.store import Store
+    from m3ter_nb.sandbox.world import World
 
 __all__ = ["register"]
 

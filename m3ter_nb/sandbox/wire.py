@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.test import run_wsgi_app
 
-from .app import SANDBOX_HEADER, WIRE
+from m3ter_nb.sandbox.app import SANDBOX_HEADER, WIRE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

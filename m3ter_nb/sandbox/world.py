@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .faults import Faults
-    from .identity import Identity
-    from .limits import Limits
-    from .store import Store
+    from m3ter_nb.sandbox.faults import Faults
+    from m3ter_nb.sandbox.identity import Identity
+    from m3ter_nb.sandbox.limits import Limits
+    from m3ter_nb.sandbox.store import Store
 
 __all__ = ["LastPage", "OrganizationType", "RequestRecord", "World", "moment", "timestamp"]
 
