@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
-from urllib.parse import urlencode
 
-from m3ter_nb.errors import InvalidArgument
-
-__all__ = ["METHODS", "largest_page", "query_of", "reads_only", "safe_to_repeat"]
+__all__ = ["METHODS", "largest_page", "reads_only", "safe_to_repeat"]
 
 #: The methods of the API; it has no PATCH (OpenAPI document).
 METHODS = ("GET", "POST", "PUT", "DELETE")
@@ -51,38 +47,6 @@ def largest_page(path: str) -> int:
     pieces = [piece for piece in path.partition("?")[0].split("/") if piece]
     name = pieces[-1] if pieces else ""
     return _PAGE_SIZE.get(name, 200 if name in _PAGES_OF_200 else 100)
-
-
-def query_of(params: Any) -> str:
-    """Return a query as it stands in a URL: lists joined by commas, as the official SDKs send them.
-
-    Booleans are written as JSON does, and what is None is left out.
-
-    Args:
-        params: a mapping, pairs, or text, which is taken as it is.
-
-    Raises:
-        InvalidArgument: a lone surrogate.
-    """
-    if params is None or isinstance(params, str):
-        return (params or "").removeprefix("?")
-    if isinstance(params, bytes):
-        return params.decode("latin-1").removeprefix("?")
-    pairs = params.items() if hasattr(params, "items") else params
-    try:
-        return urlencode([(key, _query_value(value)) for key, value in pairs if value is not None])
-    except UnicodeEncodeError:
-        raise InvalidArgument("The query holds a character that no URL can carry.") from None
-
-
-def _query_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Enum):
-        return _query_value(value.value)
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        return value
-    return ",".join(str(_query_value(item)) for item in value)
 
 
 def reads_only(method: str, path: str) -> bool:

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 from m3ter_nb.credentials import Credentials, Settings, find_host, find_settings
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, M3terError, NotLoggedIn
 from m3ter_nb.frames import without_frames
-from m3ter_nb.hosts import DEFAULT_BASE_URL
 from m3ter_nb.session import open_session
 from m3ter_nb.token_source import DEFAULT_MARGIN
 from m3ter_nb.tokens import time_left
-from m3ter_nb.transport import DEFAULT_TIMEOUT, Timeout
+from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
+from m3ter_nb.wire.transport import DEFAULT_TIMEOUT, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

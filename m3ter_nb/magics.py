@@ -336,7 +336,7 @@ class M3terMagics(Magics):
 
     def _login_options(self, arguments: Namespace) -> LoginOptions:
         from m3ter_nb.login_flow import LoginOptions  # noqa: PLC0415 - urllib3, with the first login
-        from m3ter_nb.transport import Timeout  # noqa: PLC0415 - urllib3, with the first login
+        from m3ter_nb.wire.transport import Timeout  # noqa: PLC0415 - urllib3, with the first login
 
         chosen = {"form": arguments.form, "prompt": arguments.prompt, "env": arguments.env is not None}
         ways = [way for way, is_chosen in chosen.items() if is_chosen]
@@ -356,7 +356,7 @@ class M3terMagics(Magics):
     def _show_login(self, arguments: Namespace) -> None:
         from m3ter_nb import snippets  # noqa: PLC0415 - only for --show
         from m3ter_nb.credentials import find_host  # noqa: PLC0415 - only for --show
-        from m3ter_nb.hosts import DEFAULT_BASE_URL, checked_base_url  # noqa: PLC0415 - only for --show
+        from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url  # noqa: PLC0415 - only for --show
 
         base_url = arguments.base_url or self.base_url or find_host().base_url or DEFAULT_BASE_URL
         write = snippets.curl_login if arguments.show == "curl" else snippets.python_login

@@ -13,7 +13,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from m3ter_nb.bodies import LONGEST_BODY, decode_body
 from m3ter_nb.errors import (
     ApiError,
     BadRequest,
@@ -24,13 +23,14 @@ from m3ter_nb.errors import (
     ServerError,
     VersionConflict,
 )
-from m3ter_nb.transport import retry_after
+from m3ter_nb.wire.encoding import LONGEST_BODY, decode_body
+from m3ter_nb.wire.transport import retry_after
 
 if TYPE_CHECKING:
     import requests
 
     from m3ter_nb.tokens import Token
-    from m3ter_nb.transport import Answer
+    from m3ter_nb.wire.transport import Answer
 
 __all__ = ["reason_of", "refused"]
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from m3ter_nb.errors import M3terError, MissingExtra, UnsafeDestination
-from m3ter_nb.hosts import DEFAULT_BASE_URL, origin
+from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, origin
 
 try:
     import httpx

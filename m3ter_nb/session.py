@@ -9,9 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from m3ter_nb.api import METHODS, largest_page, query_of, safe_to_repeat
-from m3ter_nb.bodies import decode_body, encode_body
-from m3ter_nb.clock import SYSTEM_CLOCK, Clock
+from m3ter_nb.api import METHODS, largest_page, safe_to_repeat
 from m3ter_nb.credentials import HOST_VARIABLE, ORG_VARIABLE, Credentials, Settings, find_settings, unquoted
 from m3ter_nb.errors import (
     CredentialsMissing,
@@ -21,10 +19,12 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
 )
 from m3ter_nb.frames import without_frames
-from m3ter_nb.hosts import DEFAULT_BASE_URL, is_loopback, origin
 from m3ter_nb.token_source import DEFAULT_MARGIN, TokenSource
 from m3ter_nb.tokens import Token, fetch_token, ready_token
-from m3ter_nb.transport import DEFAULT_TIMEOUT, Timeout, Transport
+from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock
+from m3ter_nb.wire.encoding import decode_body, encode_body, query_of
+from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, is_loopback, origin
+from m3ter_nb.wire.transport import DEFAULT_TIMEOUT, Timeout, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from m3ter import AsyncM3ter, M3ter
 
     from m3ter_nb.token_auth import TokenAuth
-    from m3ter_nb.transport import Answer
+    from m3ter_nb.wire.transport import Answer
 
 __all__ = ["M3terSession", "login", "open_session"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from requests.auth import AuthBase
 
 from m3ter_nb.errors import UnsafeDestination
-from m3ter_nb.hosts import origin
+from m3ter_nb.wire.hosts import origin
 
 if TYPE_CHECKING:
     import requests
@@ -25,7 +25,7 @@ class TokenAuth(AuthBase):
 
     Args:
         source: gives the token.
-        origins: where it may go, as :func:`m3ter_nb.hosts.origin` gives them.
+        origins: where it may go, as :func:`m3ter_nb.wire.hosts.origin` gives them.
     """
 
     def __init__(self, source: TokenSource, origins: frozenset[tuple[str, str, int]]) -> None:

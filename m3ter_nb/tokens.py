@@ -14,8 +14,6 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Never, Self
 
-from m3ter_nb.bodies import decode_body
-from m3ter_nb.clock import SYSTEM_CLOCK, Clock, Moment
 from m3ter_nb.errors import (
     ConnectionFailed,
     InvalidArgument,
@@ -25,11 +23,13 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
 )
 from m3ter_nb.frames import Hidden, without_frames
-from m3ter_nb.transport import Transport, retry_after
+from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment
+from m3ter_nb.wire.encoding import decode_body
+from m3ter_nb.wire.transport import Transport, retry_after
 
 if TYPE_CHECKING:
     from m3ter_nb.credentials import Credentials
-    from m3ter_nb.transport import Answer
+    from m3ter_nb.wire.transport import Answer
 
 __all__ = ["Token", "fetch_token", "ready_token", "time_left"]
 

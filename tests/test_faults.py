@@ -49,7 +49,7 @@ from m3ter_nb.sandbox import DEMO_ORG_ID
 from m3ter_nb.session import M3terSession, login
 from m3ter_nb.token_source import TokenSource
 from m3ter_nb.tokens import Token
-from m3ter_nb.transport import Timeout, Transport
+from m3ter_nb.wire.transport import Timeout, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

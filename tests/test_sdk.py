@@ -31,7 +31,7 @@ from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_I
 from m3ter_nb.session import M3terSession, login
 from m3ter_nb.token_source import TokenSource
 from m3ter_nb.tokens import Token
-from m3ter_nb.transport import Transport
+from m3ter_nb.wire.transport import Transport
 
 m3ter = pytest.importorskip("m3ter", reason="the official SDK is in the extra 'sdk'")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import m3ter_nb
-from m3ter_nb.api import largest_page, query_of
+from m3ter_nb.api import largest_page
 from m3ter_nb.errors import (
     BadRequest,
     CredentialsMissing,
@@ -27,7 +27,8 @@ from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_I
 from m3ter_nb.session import M3terSession
 from m3ter_nb.token_source import TokenSource
 from m3ter_nb.tokens import Token
-from m3ter_nb.transport import Transport
+from m3ter_nb.wire.encoding import query_of
+from m3ter_nb.wire.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,10 +15,10 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m3ter_nb.bodies import encode_body
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Sandbox
 from m3ter_nb.snippets import curl, curl_login, python, python_login
+from m3ter_nb.wire.encoding import encode_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

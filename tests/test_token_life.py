@@ -18,7 +18,7 @@ from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_I
 from m3ter_nb.session import M3terSession, login, open_session
 from m3ter_nb.token_source import TokenSource
 from m3ter_nb.tokens import Token, fetch_token
-from m3ter_nb.transport import Transport
+from m3ter_nb.wire.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

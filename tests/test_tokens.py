@@ -21,7 +21,7 @@ from odd_servers import OddServer, answer
 from m3ter_nb.credentials import Credentials
 from m3ter_nb.errors import InvalidArgument, TokenExpired, UnexpectedAnswer
 from m3ter_nb.tokens import Token, fetch_token, ready_token, time_left
-from m3ter_nb.transport import Transport
+from m3ter_nb.wire.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable

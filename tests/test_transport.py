@@ -28,7 +28,6 @@ from odd_servers import (
     token_answer,
 )
 
-from m3ter_nb.connections import proxy_for
 from m3ter_nb.credentials import Credentials
 from m3ter_nb.errors import (
     ConnectionFailed,
@@ -37,13 +36,14 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
     UnsafeDestination,
 )
-from m3ter_nb.failures import translated
-from m3ter_nb.hosts import checked_base_url, is_loopback, origin
 from m3ter_nb.sandbox import DEMO_ORG_ID
 from m3ter_nb.session import login
 from m3ter_nb.token_auth import TokenAuth
 from m3ter_nb.tokens import fetch_token
-from m3ter_nb.transport import Timeout, Transport
+from m3ter_nb.wire.connections import proxy_for
+from m3ter_nb.wire.failures import translated
+from m3ter_nb.wire.hosts import checked_base_url, is_loopback, origin
+from m3ter_nb.wire.transport import Timeout, Transport
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,6 +1,6 @@
 """How requests travel: over what, how long to wait, and when to try again.
 
-With :mod:`m3ter_nb.failures` and :mod:`m3ter_nb.connections`, the only module that knows the exceptions of urllib3;
+With :mod:`m3ter_nb.wire.failures` and :mod:`m3ter_nb.wire.connections`, the only module that knows the exceptions of urllib3;
 everything above it sees :mod:`m3ter_nb.errors` only.
 """
 
@@ -19,7 +19,6 @@ from urllib3.util.retry import Retry
 from urllib3.util.url import parse_url
 
 from m3ter_nb._version import __version__
-from m3ter_nb.connections import Connections, ca_bundle, proxy_for
 from m3ter_nb.errors import (
     ConnectionBroken,
     ConnectionFailed,
@@ -29,8 +28,9 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
     UnsafeDestination,
 )
-from m3ter_nb.failures import translated
-from m3ter_nb.hosts import DEFAULT_BASE_URL, checked_base_url, ingest_url, origin
+from m3ter_nb.wire.connections import Connections, ca_bundle, proxy_for
+from m3ter_nb.wire.failures import translated
+from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url, ingest_url, origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -20,7 +20,7 @@ from urllib3.util.url import parse_url
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.frames import Hidden
-from m3ter_nb.hosts import is_loopback, origin
+from m3ter_nb.wire.hosts import is_loopback, origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Connections:
     """Connections to a few hosts, kept open between requests. Safe to share between threads.
 
     Args:
-        proxies: for each origin, as :func:`m3ter_nb.hosts.origin` gives it, the proxy's URL, or None.
+        proxies: for each origin, as :func:`m3ter_nb.wire.hosts.origin` gives it, the proxy's URL, or None.
         ca: the file or folder of the certificate authorities to trust; None for those of ``certifi``.
     """
 
