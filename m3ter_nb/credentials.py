@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Never
 
 from m3ter_nb.errors import CredentialsConflict, CredentialsError, CredentialsMissing, InvalidArgument
-from m3ter_nb.frames import without_frames
+from m3ter_nb.hiding import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from m3ter_nb.credentials import Credentials, Settings, find_host, find_settings
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, M3terError, NotLoggedIn
-from m3ter_nb.frames import without_frames
+from m3ter_nb.hiding import without_frames
 from m3ter_nb.session import open_session
 from m3ter_nb.token_source import DEFAULT_MARGIN
 from m3ter_nb.tokens import time_left

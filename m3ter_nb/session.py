@@ -18,7 +18,7 @@ from m3ter_nb.errors import (
     OrganizationMismatch,
     UnexpectedAnswer,
 )
-from m3ter_nb.frames import without_frames
+from m3ter_nb.hiding import without_frames
 from m3ter_nb.token_source import DEFAULT_MARGIN, TokenSource
 from m3ter_nb.tokens import Token, fetch_token, ready_token
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock

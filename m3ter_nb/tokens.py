@@ -22,7 +22,7 @@ from m3ter_nb.errors import (
     TokenExpired,
     UnexpectedAnswer,
 )
-from m3ter_nb.frames import Hidden, without_frames
+from m3ter_nb.hiding import Hidden, without_frames
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment
 from m3ter_nb.wire.encoding import decode_body
 from m3ter_nb.wire.transport import Transport, retry_after

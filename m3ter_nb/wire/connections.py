@@ -19,7 +19,7 @@ from urllib3 import exceptions as u3
 from urllib3.util.url import parse_url
 
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.frames import Hidden
+from m3ter_nb.hiding import Hidden
 from m3ter_nb.wire.hosts import is_loopback, origin
 
 if TYPE_CHECKING:
