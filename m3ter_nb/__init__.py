@@ -21,11 +21,11 @@ from m3ter_nb._version import __version__ as __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from m3ter_nb.credentials import Credentials
+    from m3ter_nb.auth.credentials import Credentials
+    from m3ter_nb.auth.token import Token
     from m3ter_nb.errors import M3terError
     from m3ter_nb.sandbox import Sandbox
     from m3ter_nb.session import M3terSession, login
-    from m3ter_nb.tokens import Token
 
 __all__ = [
     "Credentials",
@@ -39,11 +39,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Credentials": "credentials",
+    "Credentials": "auth.credentials",
     "M3terError": "errors",
     "M3terSession": "session",
     "Sandbox": "sandbox",
-    "Token": "tokens",
+    "Token": "auth.token",
     "login": "session",
 }
 

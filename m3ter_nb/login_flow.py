@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from m3ter_nb.credentials import Credentials, Settings, find_host, find_settings
+from m3ter_nb.auth.credentials import Credentials, Settings, find_host, find_settings
+from m3ter_nb.auth.source import DEFAULT_MARGIN
+from m3ter_nb.auth.token import time_left
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, M3terError, NotLoggedIn
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.session import open_session
-from m3ter_nb.token_source import DEFAULT_MARGIN
-from m3ter_nb.tokens import time_left
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
 from m3ter_nb.wire.transport import DEFAULT_TIMEOUT, Timeout
 

@@ -29,7 +29,7 @@ from m3ter_nb.wire.transport import retry_after
 if TYPE_CHECKING:
     import requests
 
-    from m3ter_nb.tokens import Token
+    from m3ter_nb.auth.token import Token
     from m3ter_nb.wire.transport import Answer
 
 __all__ = ["reason_of", "refused"]

@@ -6,7 +6,7 @@ import math
 import os
 from typing import TYPE_CHECKING, TypeVar
 
-from m3ter_nb.credentials import VARIABLES
+from m3ter_nb.auth.credentials import VARIABLES
 from m3ter_nb.errors import InvalidArgument, MissingExtra
 from m3ter_nb.status import SandboxStatus
 

@@ -25,8 +25,8 @@ except ImportError:
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
+    from m3ter_nb.auth.token import Token
     from m3ter_nb.session import M3terSession
-    from m3ter_nb.tokens import Token
 
 __all__ = ["async_sdk_client", "sdk_client"]
 

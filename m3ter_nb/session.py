@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from m3ter_nb.api import METHODS, largest_page, safe_to_repeat
-from m3ter_nb.credentials import HOST_VARIABLE, ORG_VARIABLE, Credentials, Settings, find_settings, unquoted
+from m3ter_nb.auth.credentials import (
+    HOST_VARIABLE,
+    ORG_VARIABLE,
+    Credentials,
+    Settings,
+    find_settings,
+    unquoted,
+)
+from m3ter_nb.auth.grant import fetch_token
+from m3ter_nb.auth.source import DEFAULT_MARGIN, TokenSource
+from m3ter_nb.auth.token import Token, ready_token
 from m3ter_nb.errors import (
     CredentialsMissing,
     Forbidden,
@@ -19,8 +29,6 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
 )
 from m3ter_nb.hiding import without_frames
-from m3ter_nb.token_source import DEFAULT_MARGIN, TokenSource
-from m3ter_nb.tokens import Token, fetch_token, ready_token
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock
 from m3ter_nb.wire.encoding import decode_body, encode_body, query_of
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, is_loopback, origin

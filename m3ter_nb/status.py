@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from m3ter_nb.tokens import time_left
+from m3ter_nb.auth.token import time_left
 
 if TYPE_CHECKING:
+    from m3ter_nb.auth.source import TokenSource
     from m3ter_nb.logins import Login
     from m3ter_nb.sandbox import Sandbox
-    from m3ter_nb.token_source import TokenSource
 
 __all__ = ["SandboxStatus", "Status", "login_status"]
 

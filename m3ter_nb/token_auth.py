@@ -12,7 +12,7 @@ from m3ter_nb.wire.hosts import origin
 if TYPE_CHECKING:
     import requests
 
-    from m3ter_nb.token_source import TokenSource
+    from m3ter_nb.auth.source import TokenSource
 
 __all__ = ["TokenAuth"]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from m3ter_nb.credentials import VARIABLES, Credentials
+from m3ter_nb.auth.credentials import VARIABLES, Credentials
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_SECRET
-from m3ter_nb.tokens import Clock
+from m3ter_nb.wire.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m3ter_nb.credentials import Credentials, find_host, find_settings, read_dotenv
+from m3ter_nb.auth.credentials import Credentials, find_host, find_settings, read_dotenv
 from m3ter_nb.errors import CredentialsConflict, CredentialsError, CredentialsMissing, InvalidArgument
 
 PAIR = {"M3TER_API_KEY": "key-1", "M3TER_API_SECRET": "s3cret-of-the-environment"}

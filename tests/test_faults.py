@@ -29,7 +29,9 @@ from odd_servers import (
     token_answer,
 )
 
-from m3ter_nb.credentials import Credentials
+from m3ter_nb.auth.credentials import Credentials
+from m3ter_nb.auth.source import TokenSource
+from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import (
     ApiError,
     BadRequest,
@@ -47,8 +49,6 @@ from m3ter_nb.errors import (
 )
 from m3ter_nb.sandbox import DEMO_ORG_ID
 from m3ter_nb.session import M3terSession, login
-from m3ter_nb.token_source import TokenSource
-from m3ter_nb.tokens import Token
 from m3ter_nb.wire.transport import Timeout, Transport
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from nbclient import NotebookClient
 from odd_servers import OddServer, answer, reset, token_answer
 
 import m3ter_nb
-from m3ter_nb.credentials import find_settings
+from m3ter_nb.auth.credentials import find_settings
 from m3ter_nb.errors import M3terError, TokenExpired
 from m3ter_nb.form import LoginForm
 from m3ter_nb.login_flow import FrontEnd, LoginFlow, LoginOptions
@@ -322,7 +322,7 @@ SHOWN = {
         "s.close()",
     ],
     "settings": [
-        "from m3ter_nb.credentials import *",
+        "from m3ter_nb.auth.credentials import *",
         "s = find_settings()",
         "s",
         "s.credentials",

@@ -12,6 +12,8 @@ import pytest
 
 import m3ter_nb
 from m3ter_nb.api import largest_page
+from m3ter_nb.auth.source import TokenSource
+from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import (
     BadRequest,
     CredentialsMissing,
@@ -25,15 +27,13 @@ from m3ter_nb.errors import (
 )
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET
 from m3ter_nb.session import M3terSession
-from m3ter_nb.token_source import TokenSource
-from m3ter_nb.tokens import Token
 from m3ter_nb.wire.encoding import query_of
 from m3ter_nb.wire.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from m3ter_nb.credentials import Credentials
+    from m3ter_nb.auth.credentials import Credentials
     from m3ter_nb.sandbox import Sandbox
 
 

@@ -18,9 +18,10 @@ import pytest
 import requests
 from odd_servers import OddServer, answer
 
-from m3ter_nb.credentials import Credentials
+from m3ter_nb.auth.credentials import Credentials
+from m3ter_nb.auth.grant import fetch_token
+from m3ter_nb.auth.token import Token, ready_token, time_left
 from m3ter_nb.errors import InvalidArgument, TokenExpired, UnexpectedAnswer
-from m3ter_nb.tokens import Token, fetch_token, ready_token, time_left
 from m3ter_nb.wire.transport import Transport
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from m3ter_nb.auth.token import Token, time_left
 from m3ter_nb.errors import M3terError, NotLoggedIn, TokenExpired
 from m3ter_nb.hiding import Hidden
-from m3ter_nb.tokens import Token, time_left
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment
 
 if TYPE_CHECKING:

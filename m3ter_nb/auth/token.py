@@ -1,9 +1,4 @@
-"""Bearer tokens: the value, and the grant that fetches one.
-
-The grant is OAuth 2.0 client credentials (RFC 6749 section 4.4) as m3ter documents it
-(https://docs.m3ter.com/api/authentication): ``POST {base}/oauth/token``, HTTP Basic of ``key id:secret``, the form
-body ``grant_type=client_credentials``. There is no refresh token: a token is renewed by asking for another.
-"""
+"""Bearer tokens as values: no I/O, a mask wherever one is shown."""
 
 from __future__ import annotations
 
@@ -11,37 +6,16 @@ import base64
 import binascii
 import json
 import math
-from functools import partial
-from typing import TYPE_CHECKING, Any, Never, Self
+from typing import Any, Never, Self
 
 from m3ter_nb.errors import (
-    ConnectionFailed,
     InvalidArgument,
-    LoginRefused,
-    M3terError,
     TokenExpired,
-    UnexpectedAnswer,
 )
-from m3ter_nb.hiding import Hidden, without_frames
+from m3ter_nb.hiding import without_frames
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment
-from m3ter_nb.wire.encoding import decode_body
-from m3ter_nb.wire.transport import Transport, retry_after
 
-if TYPE_CHECKING:
-    from m3ter_nb.credentials import Credentials
-    from m3ter_nb.wire.transport import Answer
-
-__all__ = ["Token", "fetch_token", "ready_token", "time_left"]
-
-# A documented answer is about 1 kB; more than this is not a token.
-_LONGEST_ANSWER = 1_000_000
-# m3ter's own lifetime, used where an answer does not say (docs: "expires after 18,000 seconds").
-_DOCUMENTED_LIFETIME = 18_000.0
-
-_HTTP_OK = 200
-_HTTP_REDIRECT = 300
-_HTTP_ERROR = 400
-_HTTP_SERVER_ERROR = 500
+__all__ = ["Token", "fits_a_header", "ready_token", "time_left"]
 
 
 class Token(str):
@@ -176,106 +150,9 @@ def time_left(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min left" if hours else f"{minutes} min left"
 
 
-def _basic(credentials: Credentials) -> Hidden:
-    """Return HTTP Basic of ``key id:secret`` in UTF-8 (RFC 7617), without the secret in a variable of any frame."""
-    return Hidden(
-        "Basic "
-        + base64.b64encode(f"{credentials.key_id}:{credentials.reveal_secret()}".encode()).decode("ascii")
-    )
-
-
-@without_frames
-def fetch_token(
-    credentials: Credentials, transport: Transport | None = None, *, clock: Clock = SYSTEM_CLOCK
-) -> Token:
-    """Ask m3ter for a bearer token by the client-credentials grant.
-
-    Args:
-        credentials: of a service user.
-        transport: to the API that issues the token; None for production.
-        clock: where time comes from.
-
-    Raises:
-        LoginRefused: m3ter does not accept the key id and the secret.
-        ConnectionFailed: and its kinds; the host could not be reached, or did not answer as m3ter does.
-
-    Source: https://docs.m3ter.com/api/authentication, https://docs.m3ter.com/api/auth/get-token
-    """
-    transport = transport or Transport()
-    answer = transport.send(
-        "POST",
-        f"{transport.base_url}/oauth/token",
-        authorization=partial(_basic, credentials),
-        body=b"grant_type=client_credentials",
-        content_type="application/x-www-form-urlencoded",
-        repeatable=True,  # asking twice gives two tokens and changes nothing
-        max_bytes=_LONGEST_ANSWER,
-    )
-    return _token_of(answer, transport.host, credentials, clock)
-
-
-def _token_of(answer: Answer, host: str, credentials: Credentials, clock: Clock) -> Token:
-    """Read the documented answer; its text is never repeated, for it may hold a token."""
-    if answer.status != _HTTP_OK:
-        raise _refusal(answer, host, credentials)
-    fields, is_json = decode_body(answer.content)
-    if not is_json:
-        what = "a web page" if answer.content.lstrip()[:1] == b"<" else "text that is not JSON"
-        raise UnexpectedAnswer(
-            f"{host} answered the token request with {what}; is it a m3ter API? Check the base URL "
-            "(a captive portal or a proxy can also stand between).",
-        )
-    access_token = fields.get("access_token") if isinstance(fields, dict) else None
-    if not isinstance(access_token, str) or not access_token.strip():
-        raise UnexpectedAnswer(
-            f"{host} answered without an access_token; is it a m3ter API? Check the base URL."
-        )
-    if not _fits_a_header(access_token):
-        raise UnexpectedAnswer(
-            f"{host} sent an access_token that no HTTP header can carry. Check the base URL."
-        )
-    if str(fields.get("token_type") or "bearer").lower() != "bearer":
-        raise UnexpectedAnswer(f"{host} sent a token that is not a bearer token. Check the base URL.")
-    return Token(access_token, _lifetime(fields.get("expires_in"), host), clock=clock)
-
-
-def _fits_a_header(token: str) -> bool:
-    return token.isascii() and token.isprintable() and " " not in token
-
-
-def _lifetime(expires_in: object, host: str) -> float | None:
-    """Return the lifetime in seconds; a number written as text is accepted, an absent one is the documented one."""
-    if expires_in is None:
-        return _DOCUMENTED_LIFETIME
-    try:
-        seconds = float(str(expires_in))
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise UnexpectedAnswer(
-            f"{host} sent an expires_in that is not a number of seconds. Check the base URL."
-        )
-    return seconds
-
-
-def _refusal(answer: Answer, host: str, credentials: Credentials) -> M3terError:
-    """Return the error for a token request that was not answered with 200."""
-    status = answer.status
-    if _HTTP_REDIRECT <= status < _HTTP_ERROR:
-        return UnexpectedAnswer(
-            f"{host} sent the token request elsewhere ({status}). The secret does not follow redirects; "
-            "check the base URL.",
-        )
-    wait = retry_after(answer)
-    if status >= _HTTP_SERVER_ERROR or status == 429:  # noqa: PLR2004 - too many requests
-        when = f"in {wait:.0f} s" if wait else "in a minute"
-        return ConnectionFailed(f"{host} cannot give a token now ({status}). Log in again {when}.")
-    return LoginRefused(
-        f"{host} does not accept the Access Key id and Api Secret from {credentials.source} ({status}). "
-        "Check that both belong together, are not swapped, and that the key is ACTIVE in the Console "
-        "(Settings > Access > Service Users).",
-        status=status,
-    )
+def fits_a_header(text: str) -> bool:
+    """Tell whether a header can carry a text as a token: printable ASCII without a space."""
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 @without_frames
@@ -287,7 +164,7 @@ def ready_token(text: str, *, source: str, clock: Clock = SYSTEM_CLOCK) -> Token
         InvalidArgument: it cannot be a bearer token.
     """
     text = text.strip().removeprefix("Bearer ").strip()
-    if not text or not _fits_a_header(text):
+    if not text or not fits_a_header(text):
         raise InvalidArgument(f"The token from {source} is not one a header can carry; copy it again.")
     token = Token(text, clock=clock)
     if token.expired:
