@@ -106,7 +106,7 @@ def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
 
 def snippet(login: Login, call: Call) -> str:
     """Return the request as cURL or Python text; nothing is sent."""
-    from m3ter_nb import snippets  # noqa: PLC0415 - only for --show
+    from m3ter_nb.bridges import snippets  # noqa: PLC0415 - only for --show
 
     write = snippets.curl if call.show == "curl" else snippets.python
     params, note = dict(call.params), ""

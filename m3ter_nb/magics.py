@@ -354,8 +354,8 @@ class M3terMagics(Magics):
         )
 
     def _show_login(self, arguments: Namespace) -> None:
-        from m3ter_nb import snippets  # noqa: PLC0415 - only for --show
         from m3ter_nb.auth.credentials import find_host  # noqa: PLC0415 - only for --show
+        from m3ter_nb.bridges import snippets  # noqa: PLC0415 - only for --show
         from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url  # noqa: PLC0415 - only for --show
 
         base_url = arguments.base_url or self.base_url or find_host().base_url or DEFAULT_BASE_URL

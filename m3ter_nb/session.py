@@ -19,7 +19,7 @@ from m3ter_nb.auth.credentials import (
     unquoted,
 )
 from m3ter_nb.auth.grant import fetch_token
-from m3ter_nb.auth.source import DEFAULT_MARGIN, TokenSource
+from m3ter_nb.auth.source import DEFAULT_MARGIN, REFUSED, TokenSource
 from m3ter_nb.auth.token import Token, ready_token
 from m3ter_nb.errors import (
     CredentialsMissing,
@@ -31,7 +31,7 @@ from m3ter_nb.errors import (
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock
 from m3ter_nb.wire.encoding import decode_body, encode_body, query_of
-from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, is_loopback, origin
+from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, origin
 from m3ter_nb.wire.transport import DEFAULT_TIMEOUT, Timeout, Transport
 
 if TYPE_CHECKING:
@@ -39,12 +39,10 @@ if TYPE_CHECKING:
 
     from m3ter import AsyncM3ter, M3ter
 
-    from m3ter_nb.token_auth import TokenAuth
+    from m3ter_nb.bridges.requests_auth import TokenAuth
     from m3ter_nb.wire.transport import Answer
 
 __all__ = ["M3terSession", "login", "open_session"]
-
-_REFUSED = (401, 403)
 
 # Documented as a UUID; what matters is that it stays one segment of a path.
 _ORG_ID = re.compile(r"[\w-]+", re.ASCII)
@@ -81,7 +79,6 @@ class M3terSession:
         self._org_id = _agreed_org_id(token.org_id if token is not None else None, org_id)
         self.credentials_source = credentials_source
         self._versions: dict[str, int] = {}
-        self._clocks_agree = True
 
     @property
     def token(self) -> Token:
@@ -100,7 +97,7 @@ class M3terSession:
     @property
     def auth(self) -> TokenAuth:
         """For plain requests: ``requests.get(url, auth=m3ter_session.auth)``."""
-        from m3ter_nb.token_auth import TokenAuth  # noqa: PLC0415 - for those who use requests themselves
+        from m3ter_nb.bridges.requests_auth import TokenAuth  # noqa: PLC0415 - for those who use requests themselves
 
         return TokenAuth(self._source, self._transport.origins)
 
@@ -117,17 +114,7 @@ class M3terSession:
     @property
     def is_loopback(self) -> bool:
         """Whether the API is on this machine."""
-        return is_loopback(urlsplit(self.base_url).hostname or "")
-
-    @property
-    def origins(self) -> frozenset[tuple[str, str, int]]:
-        """The origins (scheme, host, port) that the token may go to."""
-        return self._transport.origins
-
-    @property
-    def ca_bundle(self) -> str | None:
-        """The CA file or folder that the environment names for this host, or None."""
-        return self._transport.ca_bundle
+        return self._transport.is_loopback
 
     @property
     def org_id(self) -> str:
@@ -260,8 +247,8 @@ class M3terSession:
         body = None if json is None else encode_body(json)
         token = self._source.token()
         answer = self._send(method, url, params, body, json)
-        if answer.status in _REFUSED and self.ended(token):
-            token = self.renewed(token)
+        if answer.status in REFUSED and (newer := self._source.after_refusal(token)) is not None:
+            token = newer
             answer = self._send(method, url, params, body, json)
         if answer.status >= 300:  # noqa: PLR2004 - redirects are not followed: the token stays home
             from m3ter_nb.refusals import refused  # noqa: PLC0415 - only where something was refused
@@ -318,9 +305,9 @@ class M3terSession:
         Raises:
             MissingExtra: the SDK is not installed.
         """
-        from m3ter_nb.sdk import sdk_client  # noqa: PLC0415 - the SDK takes half a second to import
+        from m3ter_nb.bridges.sdk import sdk_client  # noqa: PLC0415 - the SDK takes half a second to import
 
-        return sdk_client(self, **options)
+        return sdk_client(self._source, self._transport, self.org_id, **options)
 
     def async_sdk(self, **options: Any) -> AsyncM3ter:
         """Return the official SDK's async client, on this session's token source.
@@ -331,9 +318,9 @@ class M3terSession:
         Raises:
             MissingExtra: the SDK is not installed.
         """
-        from m3ter_nb.sdk import async_sdk_client  # noqa: PLC0415 - the SDK takes half a second to import
+        from m3ter_nb.bridges.sdk import async_sdk_client  # noqa: PLC0415 - the SDK takes half a second to import
 
-        return async_sdk_client(self, **options)
+        return async_sdk_client(self._source, self._transport, self.org_id, **options)
 
     def _send(self, method: str, url: str, params: Any, body: bytes | None, json: Any) -> Answer:
         return self._transport.send(
@@ -345,25 +332,6 @@ class M3terSession:
             content_type="application/json" if body is not None else None,
             repeatable=safe_to_repeat(method, urlsplit(url).path, json),
         )
-
-    def ended(self, token: Token) -> bool:
-        """Whether a token that was refused may have been refused for its age: by our clock, or by its own claim."""
-        if not self._source.renews:
-            return False
-        return self._source.current is not token or self._source.near_end() or self._past_exp(token)
-
-    def renewed(self, token: Token) -> Token:
-        """Return a newer token than one that was refused."""
-        newer = self._source.renew(token)
-        # A new token that has already ended by its claim tells that our clock and m3ter's differ by hours: from now
-        # on the claim says nothing, or every refusal would cost a token.
-        self._clocks_agree = self._clocks_agree and not self._past_exp(newer)
-        return newer
-
-    def _past_exp(self, token: Token) -> bool:
-        if token.exp is None or not self._clocks_agree:
-            return False
-        return token.exp <= self._source.clock.wall() + self._source.margin
 
     def _decoded(self, answer: Answer) -> Any:
         content = answer.content

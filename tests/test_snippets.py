@@ -15,9 +15,9 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from m3ter_nb.bridges.snippets import curl, curl_login, python, python_login
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Sandbox
-from m3ter_nb.snippets import curl, curl_login, python, python_login
 from m3ter_nb.wire.encoding import encode_body
 
 if TYPE_CHECKING:

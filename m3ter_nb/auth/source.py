@@ -6,6 +6,7 @@ A token is renewed ahead of its end, by one request however many threads wait; w
 from __future__ import annotations
 
 import threading
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.token import Token, time_left
@@ -16,8 +17,10 @@ from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DEFAULT_MARGIN", "TokenSource"]
+__all__ = ["DEFAULT_MARGIN", "REFUSED", "TokenSource"]
 
+#: The statuses with which a token may have been refused.
+REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 #: Seconds before its end at which a token is renewed, where nothing else is set.
 DEFAULT_MARGIN = 300.0
 # A token of a few seconds must not be renewed before every call.
@@ -56,6 +59,7 @@ class TokenSource:
         self._failure: M3terError | None = None
         self._failed_at: Moment | None = None
         self._said_so = False
+        self._clocks_agree = True
 
     @property
     def current(self) -> Token | None:
@@ -120,6 +124,29 @@ class TokenSource:
             As :meth:`token`.
         """
         return self._renewed(stale, forced=True)
+
+    def after_refusal(self, token: Token) -> Token | None:
+        """Return a newer token than one that was refused; None where its age cannot be the reason.
+
+        Args:
+            token: that a call carried, and that was answered with 401 or 403.
+
+        Raises:
+            As :meth:`token`.
+        """
+        too_old = self._token is not token or self.near_end() or self._past_exp(token)
+        if not (self.renews and too_old):
+            return None
+        newer = self.renew(token)
+        # A new token that has already ended by its claim tells that our clock and m3ter's differ by hours: from now
+        # on the claim says nothing, or every refusal would cost a token.
+        self._clocks_agree = self._clocks_agree and not self._past_exp(newer)
+        return newer
+
+    def _past_exp(self, token: Token) -> bool:
+        if token.exp is None or not self._clocks_agree:
+            return False
+        return token.exp <= self._clock.wall() + self.margin
 
     def forget(self) -> None:
         """Drop the token and what could renew it."""

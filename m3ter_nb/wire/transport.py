@@ -30,7 +30,7 @@ from m3ter_nb.errors import (
 )
 from m3ter_nb.wire.connections import Connections, ca_bundle, proxy_for
 from m3ter_nb.wire.failures import translated
-from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url, ingest_url, origin
+from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url, ingest_url, is_loopback, origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -164,6 +164,11 @@ class Transport:
     def host(self) -> str:
         """Host (and port, where it is not the scheme's own) of the Config API."""
         return urlsplit(self.base_url).netloc
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the API is on this machine."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
 
     def __repr__(self) -> str:
         return f"Transport({self.base_url!r})"

@@ -13,6 +13,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from m3ter_nb.auth.source import REFUSED
 from m3ter_nb.errors import M3terError, MissingExtra, UnsafeDestination
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, origin
 
@@ -25,12 +26,12 @@ except ImportError:
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
+    from m3ter_nb.auth.source import TokenSource
     from m3ter_nb.auth.token import Token
-    from m3ter_nb.session import M3terSession
+    from m3ter_nb.wire.transport import Transport
 
 __all__ = ["async_sdk_client", "sdk_client"]
 
-_REFUSED = (401, 403)
 # The SDK's constructor insists on both; nothing reads them, for its login is replaced.
 _UNUSED = "kept by m3ter_nb"
 
@@ -48,8 +49,9 @@ class _SessionAuth(httpx.Auth):
     # A retry sends the body again, so it must be at hand.
     requires_request_body = True
 
-    def __init__(self, session: M3terSession) -> None:
-        self.session = session
+    def __init__(self, source: TokenSource, transport: Transport) -> None:
+        self.source = source
+        self._transport = transport
 
     def check(self, request: httpx.Request) -> None:
         """Let a request pass that goes to the session's own API.
@@ -57,30 +59,32 @@ class _SessionAuth(httpx.Auth):
         Raises:
             UnsafeDestination: it goes elsewhere.
         """
-        if origin(str(request.url)) not in self.session.origins:
+        if origin(str(request.url)) not in self._transport.origins:
             raise UnsafeDestination(
-                f"The m3ter token goes to {self.session.host} only, not to {request.url.host}."
+                f"The m3ter token goes to {self._transport.host} only, not to {request.url.host}."
             )
 
     async def fresh_token(self) -> Token:
         """Return a fresh token. A renewal is blocking I/O: in a thread, the event loop (and the widgets) go on."""
-        source = self.session.source
-        return await asyncio.to_thread(source.token) if source.near_end() else source.token()
+        return await asyncio.to_thread(self.source.token) if self.source.near_end() else self.source.token()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        token = self.session.token
+        token = self.source.token()
         self._sign(request, token)
         response = yield request
-        if response.status_code in _REFUSED and self.session.ended(token):
-            self._sign(request, self.session.renewed(token))
+        if response.status_code in REFUSED and (newer := self.source.after_refusal(token)) is not None:
+            self._sign(request, newer)
             yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         token = await self.fresh_token()
         self._sign(request, token)
         response = yield request
-        if response.status_code in _REFUSED and self.session.ended(token):
-            self._sign(request, await asyncio.to_thread(self.session.renewed, token))
+        if response.status_code not in REFUSED:
+            return
+        newer = await asyncio.to_thread(self.source.after_refusal, token)
+        if newer is not None:
+            self._sign(request, newer)
             yield request
 
     def _sign(self, request: httpx.Request, token: Token) -> None:
@@ -116,7 +120,7 @@ class _SessionM3ter(_OnSession, M3ter):
 
     def _prepare_options(self, options: Any) -> Any:
         """Instead of the SDK's own login: have a fresh token, or raise here, where the SDK retries nothing."""
-        self.session_auth.session.source.token()
+        self.session_auth.source.token()
         return _staying(options)
 
     def _prepare_request(self, request: httpx.Request) -> None:
@@ -155,48 +159,47 @@ class _SessionAsyncM3ter(_OnSession, AsyncM3ter):
     with_options = copy
 
 
-def sdk_client(session: M3terSession, **options: Any) -> M3ter:
-    """Return ``m3ter.M3ter`` on a session's token source.
+def sdk_client(source: TokenSource, transport: Transport, org_id: str, **options: Any) -> M3ter:
+    """Return ``m3ter.M3ter`` on a token source.
 
     Args:
-        session: gives token, organization and host.
+        source: gives the token.
+        transport: names the host, and how to reach it.
+        org_id: the organization.
         options: further arguments of ``m3ter.M3ter``.
     """
-    client = _SessionM3ter(**_arguments(session, _Connections, options))
-    _adopt(client, session)
+    client = _SessionM3ter(**_arguments(transport, org_id, _Connections, options))
+    _adopt(client, source, transport)
     return client
 
 
-def async_sdk_client(session: M3terSession, **options: Any) -> AsyncM3ter:
-    """Return ``m3ter.AsyncM3ter`` on a session's token source.
-
-    Args:
-        session: gives token, organization and host.
-        options: further arguments of ``m3ter.AsyncM3ter``.
-    """
-    client = _SessionAsyncM3ter(**_arguments(session, DefaultAsyncHttpxClient, options))
-    _adopt(client, session)
+def async_sdk_client(source: TokenSource, transport: Transport, org_id: str, **options: Any) -> AsyncM3ter:
+    """Return ``m3ter.AsyncM3ter`` on a token source; arguments as for :func:`sdk_client`."""
+    client = _SessionAsyncM3ter(**_arguments(transport, org_id, DefaultAsyncHttpxClient, options))
+    _adopt(client, source, transport)
     return client
 
 
-def _arguments(session: M3terSession, client: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+def _arguments(
+    transport: Transport, org_id: str, client: Callable[..., Any], options: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "api_key": _UNUSED,
         "api_secret": _UNUSED,
         "token": _UNUSED,
-        "org_id": session.org_id,
+        "org_id": org_id,
         # Named, so that M3TER_BASE_URL does not send the client of one login to the host of another.
-        "base_url": session.base_url,
-        "http_client": client(**_wire(session)),
+        "base_url": transport.base_url,
+        "http_client": client(**_wire(transport)),
         **options,
     }
 
 
-def _wire(session: M3terSession) -> dict[str, Any]:
+def _wire(transport: Transport) -> dict[str, Any]:
     """Return what makes ``httpx`` treat proxies and CA bundles as the session does; it does not know requests' names."""
-    bundle = session.ca_bundle
-    if session.is_loopback or bundle is None:
-        return {"trust_env": not session.is_loopback}
+    bundle = transport.ca_bundle
+    if transport.is_loopback or bundle is None:
+        return {"trust_env": not transport.is_loopback}
     folder = os.path.isdir(bundle)  # noqa: PTH112 - a path as text, as requests has it
     context = ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
     return {"verify": context}
@@ -220,8 +223,8 @@ def _bare(error: BaseException) -> BaseException:
     return error
 
 
-def _adopt(client: _SessionM3ter | _SessionAsyncM3ter, session: M3terSession) -> None:
-    client.session_auth = _SessionAuth(session)
-    if session.base_url == DEFAULT_BASE_URL:
+def _adopt(client: _SessionM3ter | _SessionAsyncM3ter, source: TokenSource, transport: Transport) -> None:
+    client.session_auth = _SessionAuth(source, transport)
+    if transport.base_url == DEFAULT_BASE_URL:
         # With a base URL that somebody gave, the SDK would post measurements to it, and not to the ingest host.
         client._base_url_overridden = False  # noqa: SLF001 - no public way

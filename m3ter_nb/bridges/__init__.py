@@ -1,0 +1,1 @@
+"""The login in other tools' hands: the official SDK, plain requests, the text of a cURL or Python request."""
