@@ -21,11 +21,12 @@ from m3ter_nb._version import __version__ as __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from m3ter_nb.api.login import login
+    from m3ter_nb.api.session import M3terSession
     from m3ter_nb.auth.credentials import Credentials
     from m3ter_nb.auth.token import Token
     from m3ter_nb.errors import M3terError
     from m3ter_nb.sandbox import Sandbox
-    from m3ter_nb.session import M3terSession, login
 
 __all__ = [
     "Credentials",
@@ -41,10 +42,10 @@ __all__ = [
 _HOMES = {
     "Credentials": "auth.credentials",
     "M3terError": "errors",
-    "M3terSession": "session",
+    "M3terSession": "api.session",
     "Sandbox": "sandbox",
     "Token": "auth.token",
-    "login": "session",
+    "login": "api.login",
 }
 
 

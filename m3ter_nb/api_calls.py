@@ -6,7 +6,7 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from m3ter_nb.api import largest_page, reads_only
+from m3ter_nb.api.operations import largest_page, reads_only
 from m3ter_nb.errors import ConfirmationNeeded, M3terError
 from m3ter_nb.records import Records, as_records
 

@@ -9,22 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from m3ter_nb.api.login import open_session
 from m3ter_nb.auth.credentials import Credentials, Settings, find_host, find_settings
 from m3ter_nb.auth.source import DEFAULT_MARGIN
 from m3ter_nb.auth.token import time_left
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, M3terError, NotLoggedIn
 from m3ter_nb.hiding import without_frames
-from m3ter_nb.session import open_session
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
 from m3ter_nb.wire.transport import DEFAULT_TIMEOUT, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from m3ter_nb.api.session import M3terSession
     from m3ter_nb.form import LoginCard, LoginForm
     from m3ter_nb.logins import Login, Logins
     from m3ter_nb.sandbox import Sandbox
-    from m3ter_nb.session import M3terSession
 
 __all__ = ["FrontEnd", "LoginFlow", "LoginHandle", "LoginOptions"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Generator, Iterator, MutableMapping
 
-    from m3ter_nb.session import M3terSession
+    from m3ter_nb.api.session import M3terSession
 
 __all__ = ["DEFAULT_NAME", "Login", "Logins", "NotYet"]
 

@@ -29,6 +29,8 @@ from odd_servers import (
     token_answer,
 )
 
+from m3ter_nb.api.login import login
+from m3ter_nb.api.session import M3terSession
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.source import TokenSource
 from m3ter_nb.auth.token import Token
@@ -48,7 +50,6 @@ from m3ter_nb.errors import (
     VersionConflict,
 )
 from m3ter_nb.sandbox import DEMO_ORG_ID
-from m3ter_nb.session import M3terSession, login
 from m3ter_nb.wire.transport import Timeout, Transport
 
 if TYPE_CHECKING:

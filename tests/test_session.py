@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import m3ter_nb
-from m3ter_nb.api import largest_page
+from m3ter_nb.api.operations import largest_page
+from m3ter_nb.api.session import M3terSession
 from m3ter_nb.auth.source import TokenSource
 from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import (
@@ -26,7 +27,6 @@ from m3ter_nb.errors import (
     VersionConflict,
 )
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET
-from m3ter_nb.session import M3terSession
 from m3ter_nb.wire.encoding import query_of
 from m3ter_nb.wire.transport import Transport
 

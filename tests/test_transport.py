@@ -28,6 +28,7 @@ from odd_servers import (
     token_answer,
 )
 
+from m3ter_nb.api.login import login
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.grant import fetch_token
 from m3ter_nb.bridges.requests_auth import TokenAuth
@@ -39,7 +40,6 @@ from m3ter_nb.errors import (
     UnsafeDestination,
 )
 from m3ter_nb.sandbox import DEMO_ORG_ID
-from m3ter_nb.session import login
 from m3ter_nb.wire.connections import proxy_for
 from m3ter_nb.wire.failures import translated
 from m3ter_nb.wire.hosts import checked_base_url, is_loopback, origin

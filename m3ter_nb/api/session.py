@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from m3ter_nb.api import METHODS, largest_page, safe_to_repeat
+from m3ter_nb.api.operations import METHODS, largest_page, safe_to_repeat
 from m3ter_nb.auth.credentials import (
-    HOST_VARIABLE,
-    ORG_VARIABLE,
-    Credentials,
-    Settings,
-    find_settings,
     unquoted,
 )
-from m3ter_nb.auth.grant import fetch_token
-from m3ter_nb.auth.source import DEFAULT_MARGIN, REFUSED, TokenSource
-from m3ter_nb.auth.token import Token, ready_token
+from m3ter_nb.auth.source import REFUSED, TokenSource
+from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import (
-    CredentialsMissing,
     Forbidden,
     InvalidArgument,
     OrganizationMismatch,
     UnexpectedAnswer,
 )
-from m3ter_nb.hiding import without_frames
-from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock
 from m3ter_nb.wire.encoding import decode_body, encode_body, query_of
-from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, origin
-from m3ter_nb.wire.transport import DEFAULT_TIMEOUT, Timeout, Transport
+from m3ter_nb.wire.hosts import origin
+from m3ter_nb.wire.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from m3ter import AsyncM3ter, M3ter
 
     from m3ter_nb.bridges.requests_auth import TokenAuth
     from m3ter_nb.wire.transport import Answer
 
-__all__ = ["M3terSession", "login", "open_session"]
+__all__ = ["M3terSession"]
 
 # Documented as a UUID; what matters is that it stays one segment of a path.
 _ORG_ID = re.compile(r"[\w-]+", re.ASCII)
@@ -251,7 +240,7 @@ class M3terSession:
             token = newer
             answer = self._send(method, url, params, body, json)
         if answer.status >= 300:  # noqa: PLR2004 - redirects are not followed: the token stays home
-            from m3ter_nb.refusals import refused  # noqa: PLC0415 - only where something was refused
+            from m3ter_nb.api.refusals import refused  # noqa: PLC0415 - only where something was refused
 
             raise refused(answer, org_id=self._org_id, token=token)
         return self._decoded(answer)
@@ -355,93 +344,6 @@ class M3terSession:
             if len(self._versions) >= _REMEMBERED_VERSIONS:
                 self._versions.clear()
             self._versions[decoded["id"]] = decoded["version"]
-
-
-def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
-    credentials: Credentials | None = None,
-    *,
-    base_url: str | None = None,
-    org_id: str | None = None,
-    refresh: bool = True,
-    dotenv: str | os.PathLike[str] | None = None,
-    timeout: Timeout | tuple[float, float] | float = DEFAULT_TIMEOUT,
-    margin: float = DEFAULT_MARGIN,
-    notify: Callable[[str], None] | None = None,
-    clock: Clock = SYSTEM_CLOCK,
-) -> M3terSession:
-    """Log in to m3ter and return a session; the token request is made at once.
-
-    Args:
-        credentials: of a service user; None to find them in the environment, then in ``.env``.
-        base_url: of the API; None: ``M3TER_BASE_URL``, then production.
-        org_id: the organization that the token must be for; None: ``M3TER_ORG_ID``, else whatever the token says.
-        refresh: whether the token is renewed; if not, no secret is kept.
-        dotenv: a ``.env`` file to take everything from.
-        timeout: seconds to wait: one number, or two for the connection and for each piece of an answer.
-        margin: seconds before its end at which a token is renewed.
-        notify: is told of long waits and failed renewals; the default logs them.
-        clock: where time comes from, and what waits.
-
-    Raises:
-        CredentialsError: missing, contradictory or refused credentials, or another organization's.
-        ConnectionFailed: the host could not be reached.
-        InvalidArgument: a malformed or unsafe base URL.
-    """
-    if credentials is None:
-        settings = find_settings(dotenv=dotenv)
-        if not settings.complete:
-            raise CredentialsMissing(
-                "No credentials: set M3TER_API_KEY and M3TER_API_SECRET in the environment or in a .env file "
-                "(or M3TER_API_TOKEN for a ready token).",
-            )
-    else:
-        # Credentials that were handed over go to the host that the caller or the environment names, as in the SDKs;
-        # a .env that merely lies about has no say.
-        if not isinstance(credentials, Credentials):
-            raise InvalidArgument("login() takes m3ter_nb.Credentials(key_id, secret), or nothing.")
-        settings = Settings(
-            credentials,
-            org_id=os.environ.get(ORG_VARIABLE),
-            base_url=unquoted(os.environ.get(HOST_VARIABLE)),
-            source=credentials.source,
-        )
-    settings = settings._replace(base_url=base_url or settings.base_url, org_id=org_id or settings.org_id)
-    return open_session(settings, refresh=refresh, timeout=timeout, margin=margin, notify=notify, clock=clock)
-
-
-def open_session(  # noqa: PLR0913 - everything that can be chosen, by keyword
-    settings: Settings,
-    *,
-    refresh: bool = True,
-    timeout: Timeout | tuple[float, float] | float = DEFAULT_TIMEOUT,
-    margin: float = DEFAULT_MARGIN,
-    notify: Callable[[str], None] | None = None,
-    clock: Clock = SYSTEM_CLOCK,
-) -> M3terSession:
-    """Log in with complete settings; the arguments and errors are those of :func:`login`."""
-    transport = Transport(
-        settings.base_url or DEFAULT_BASE_URL,
-        timeout=Timeout(*timeout) if isinstance(timeout, tuple) else Timeout(timeout, timeout),
-        notify=notify,
-        sleep=clock.sleep,
-    )
-    fetch: Callable[[], Token] | None = None
-    if settings.credentials is None:
-        token = _given_token(settings, clock)
-    else:
-        for note in settings.credentials.notes:
-            transport.notify(note)
-        fetch = partial(fetch_token, settings.credentials, transport, clock=clock)
-        token = fetch()
-    source = TokenSource(
-        token, fetch if refresh else None, margin=margin, clock=clock, notify=transport.notify
-    )
-    return M3terSession(source, transport, org_id=settings.org_id, credentials_source=settings.source)
-
-
-@without_frames
-def _given_token(settings: Settings, clock: Clock) -> Token:
-    return ready_token(settings.token or "", source=settings.source, clock=clock)
 
 
 def _agreed_org_id(of_token: str | None, asked_for: str | None) -> str | None:
