@@ -33,7 +33,7 @@ from m3ter_nb.sandbox.identity import (
     UPLOAD_ONLY,
     AccessKey,
 )
-from m3ter_nb.sandbox.server import Sandbox
+from m3ter_nb.sandbox.life import Sandbox
 from m3ter_nb.sandbox.world import RequestRecord
 
 __all__ = [

@@ -25,7 +25,7 @@ __all__ = ["SANDBOX_HEADER", "WIRE", "build"]
 #: Every answer carries this header, so that nobody takes the sandbox for the real thing.
 SANDBOX_HEADER = "X-M3ter-Sandbox"
 #: Where the server puts a list, in which the application says what to do with the connection: "drop" or "cut".
-WIRE = "m3ter_nb.sandbox.wire"
+WIRE = "m3ter_nb.sandbox.http_server"
 
 _TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 _ACTIONS = {

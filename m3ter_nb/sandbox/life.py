@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 from m3ter_nb.sandbox.app import build
 from m3ter_nb.sandbox.assumptions import ASSUMPTIONS
 from m3ter_nb.sandbox.faults import Faults
+from m3ter_nb.sandbox.http_server import Server, listen
 from m3ter_nb.sandbox.identity import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Identity
 from m3ter_nb.sandbox.limits import Limits
 from m3ter_nb.sandbox.store import Store
-from m3ter_nb.sandbox.wire import Server, listen
 from m3ter_nb.sandbox.world import LastPage, OrganizationType, RequestRecord, World, timestamp
 
 if TYPE_CHECKING:
