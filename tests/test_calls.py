@@ -20,9 +20,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from m3ter_nb.auth.token import Token
-from m3ter_nb.calls import METHODS, OPTIONS, RESOURCES, Call, completions, parse_call
 from m3ter_nb.errors import InvalidArgument, M3terError, NotLoggedIn
-from m3ter_nb.records import Records
+from m3ter_nb.notebook.call_line import METHODS, OPTIONS, RESOURCES, Call, completions, parse_call
+from m3ter_nb.views.records import Records
 
 ID = "81c49a54-dfcd-4da5-bbf3-d2885ec025dd"
 # What can be said in UTF-8: half a surrogate pair cannot.

@@ -6,8 +6,8 @@ import pytest
 from IPython.core.magic_arguments import MagicArgumentParser
 
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.magic_options import candidates, option, parsed
-from m3ter_nb.magics import M3terMagics
+from m3ter_nb.notebook.magics import M3terMagics
+from m3ter_nb.notebook.options import candidates, option, parsed
 
 MAGICS = [
     M3terMagics.m3ter_login,

@@ -441,7 +441,7 @@ def test_a_long_list_has_a_progress_bar_and_a_short_one_has_none(
     capsys.readouterr()
     run(shell, "%m3ter GET products --all")
     short = capsys.readouterr()
-    monkeypatch.setattr("m3ter_nb.api_calls._PROGRESS_DELAY", 0.0)
+    monkeypatch.setattr("m3ter_nb.notebook.call._PROGRESS_DELAY", 0.0)
     items = run(shell, "%m3ter GET products --all")
     long = capsys.readouterr()
 
@@ -495,7 +495,7 @@ def test_a_write_to_production_asks_once(shell: InteractiveShell, monkeypatch: p
         return next(answers)
 
     monkeypatch.setattr("builtins.input", answer)
-    monkeypatch.setattr("m3ter_nb.front_end.can_prompt", lambda _shell: True)
+    monkeypatch.setattr("m3ter_nb.notebook.front_end.can_prompt", lambda _shell: True)
     with Sandbox(organization_type="PRODUCTION") as production:
         for name, value in production.environ.items():
             monkeypatch.setenv(name, value)

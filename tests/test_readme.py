@@ -113,7 +113,7 @@ def test_every_internal_link_resolves(link: str) -> None:
 
 
 def test_every_option_and_magic_that_is_named_exists(shell: InteractiveShell) -> None:
-    from m3ter_nb.calls import OPTIONS  # noqa: PLC0415 - only here
+    from m3ter_nb.notebook.call_line import OPTIONS  # noqa: PLC0415 - only here
 
     magics = {name for name in shell.magics_manager.magics["line"] if name.startswith("m3ter")}
     assert set(re.findall(r"%(m3ter\w*)", README)) <= magics

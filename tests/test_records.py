@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from IPython.lib.pretty import pretty
 
 from m3ter_nb.errors import MissingExtra
-from m3ter_nb.records import Record, Records, as_records
-from m3ter_nb.table import table_of_entity, table_of_rows
+from m3ter_nb.views.records import Record, Records, as_records
+from m3ter_nb.views.table import table_of_entity, table_of_rows
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIyOTA2ZDE4ZiJ9.c2lnbmF0dXJl"
 PRODUCT = {

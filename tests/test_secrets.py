@@ -32,8 +32,8 @@ import m3ter_nb
 from m3ter_nb.auth.credentials import find_settings
 from m3ter_nb.errors import M3terError, TokenExpired
 from m3ter_nb.form import LoginForm
-from m3ter_nb.login_flow import FrontEnd, LoginFlow, LoginOptions
-from m3ter_nb.logins import Logins
+from m3ter_nb.notebook.log_in import FrontEnd, LoginFlow, LoginOptions
+from m3ter_nb.notebook.logins import Logins
 from m3ter_nb.sandbox import DEMO_ORG_ID
 
 if TYPE_CHECKING:
@@ -866,7 +866,7 @@ def test_a_planted_secret_in_a_form_is_found(watch: Watch, forms: list[LoginForm
 
 
 CELLS = [
-    "import os, json\nimport m3ter_nb.front_end as front_end\nfront_end.can_show_form = lambda shell: True",
+    "import os, json\nimport m3ter_nb.notebook.front_end as front_end\nfront_end.can_show_form = lambda shell: True",
     "%load_ext m3ter_nb\n%m3ter_login --form",
     (
         "flow = get_ipython().magics_manager.registry['M3terMagics']._flow\n"

@@ -12,13 +12,12 @@ import requests
 from odd_servers import OddServer, Seen, answer, json_answer, token_answer
 
 from m3ter_nb.api.login import login, open_session
-from m3ter_nb.api.session import M3terSession
 from m3ter_nb.auth.credentials import Credentials, Settings
 from m3ter_nb.auth.grant import fetch_token
 from m3ter_nb.auth.source import TokenSource
 from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import ConnectionFailed, Forbidden, LoginRefused, NotLoggedIn, TokenExpired
-from m3ter_nb.logins import Logins
+from m3ter_nb.notebook.logins import Logins
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET, Sandbox
 from m3ter_nb.wire.transport import Transport
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
     from conftest import TwoClocks
     from IPython.core.interactiveshell import InteractiveShell
+
+    from m3ter_nb.api.session import M3terSession
 
 
 FIVE_HOURS = 18_000

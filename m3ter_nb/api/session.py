@@ -12,7 +12,6 @@ from m3ter_nb.auth.credentials import (
     unquoted,
 )
 from m3ter_nb.auth.source import REFUSED, TokenSource
-from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import (
     Forbidden,
     InvalidArgument,
@@ -21,15 +20,15 @@ from m3ter_nb.errors import (
 )
 from m3ter_nb.wire.encoding import decode_body, encode_body, query_of
 from m3ter_nb.wire.hosts import origin
-from m3ter_nb.wire.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from m3ter import AsyncM3ter, M3ter
 
+    from m3ter_nb.auth.token import Token
     from m3ter_nb.bridges.requests_auth import TokenAuth
-    from m3ter_nb.wire.transport import Answer
+    from m3ter_nb.wire.transport import Answer, Transport
 
 __all__ = ["M3terSession"]
 

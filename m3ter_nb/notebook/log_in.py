@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from m3ter_nb.api.session import M3terSession
     from m3ter_nb.form import LoginCard, LoginForm
-    from m3ter_nb.logins import Login, Logins
+    from m3ter_nb.notebook.logins import Login, Logins
     from m3ter_nb.sandbox import Sandbox
 
 __all__ = ["FrontEnd", "LoginFlow", "LoginHandle", "LoginOptions"]

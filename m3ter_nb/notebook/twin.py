@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from m3ter_nb.auth.credentials import VARIABLES
 from m3ter_nb.errors import InvalidArgument, MissingExtra
-from m3ter_nb.status import SandboxStatus
+from m3ter_nb.views.status import Status
 
 if TYPE_CHECKING:
     from m3ter_nb.sandbox import Sandbox
 
-__all__ = ["SandboxControl"]
+__all__ = ["SandboxControl", "SandboxStatus"]
 
 # Seconds (https://docs.m3ter.com/api/authentication).
 _DOCUMENTED_LIFETIME = 18_000
@@ -30,6 +31,27 @@ def _number(text: str, kind: type[N], what: str) -> N:
     if not 0 <= number < math.inf:
         raise ValueError(f"it wants {what}, not {text!r}.")
     return number
+
+
+@dataclass(frozen=True, repr=False)
+class SandboxStatus(Status):
+    """The sandbox of this kernel: a :class:`Status` with the sandbox at hand.
+
+    Attributes:
+        sandbox: the running :class:`m3ter_nb.sandbox.Sandbox`.
+    """
+
+    sandbox: Sandbox | None = field(default=None)
+
+    @property
+    def url(self) -> str:
+        """Its base URL, ``""`` where none runs."""
+        return self.sandbox.url if self.sandbox is not None else ""
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables that it sets, with its public demo credentials."""
+        return self.sandbox.environ if self.sandbox is not None else {}
 
 
 class SandboxControl:

@@ -19,21 +19,21 @@ from IPython.core.magic import (
 )
 from traitlets import Bool, Float, TraitError, Unicode
 
-from m3ter_nb.completion import MagicMatcher
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.logins import DEFAULT_NAME, Logins, checked_name
-from m3ter_nb.magic_options import candidates, option, parsed
+from m3ter_nb.notebook.completion import MagicMatcher
+from m3ter_nb.notebook.logins import DEFAULT_NAME, Logins, checked_name
+from m3ter_nb.notebook.options import candidates, option, parsed
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from m3ter_nb.api_calls import WriteGuard
-    from m3ter_nb.login_flow import FrontEnd, LoginFlow, LoginHandle, LoginOptions
+    from m3ter_nb.notebook.call import WriteGuard
+    from m3ter_nb.notebook.log_in import FrontEnd, LoginFlow, LoginHandle, LoginOptions
+    from m3ter_nb.notebook.twin import SandboxControl, SandboxStatus
     from m3ter_nb.sandbox import Sandbox
-    from m3ter_nb.sandbox_control import SandboxControl
-    from m3ter_nb.status import SandboxStatus, Status
+    from m3ter_nb.views.status import Status
 
 __all__ = ["M3terMagics", "load", "unload"]
 
@@ -137,7 +137,8 @@ class M3terMagics(Magics):
     @line_magic
     def m3ter_status(self, line: str) -> Status:
         """Show who is logged in, to which organization and host, where the credentials came from, and the time left."""
-        from m3ter_nb.status import Status, login_status  # noqa: PLC0415 - urllib3, only where it is needed
+        from m3ter_nb.notebook.status import login_status  # noqa: PLC0415 - urllib3, only where it is needed
+        from m3ter_nb.views.status import Status  # noqa: PLC0415 - urllib3, only where it is needed
 
         arguments = parsed(M3terMagics.m3ter_status, line)
         names = tuple(login.name for login in self._logins)
@@ -177,8 +178,8 @@ class M3terMagics(Magics):
         %m3ter GET accounts codes=acme
         %m3ter PUT products/{{product["id"]}} --body product
         """
-        from m3ter_nb.api_calls import make_call, snippet  # noqa: PLC0415 - urllib3, only where it is needed
-        from m3ter_nb.calls import parse_call  # noqa: PLC0415 - only where it is needed
+        from m3ter_nb.notebook.call import make_call, snippet  # noqa: PLC0415 - urllib3, only where it is needed
+        from m3ter_nb.notebook.call_line import parse_call  # noqa: PLC0415 - only where it is needed
 
         # Within a function, its own names go first, as everywhere in Python.
         call = parse_call(line, cell, {**self._shell.user_ns, **(local_ns or {})})
@@ -288,7 +289,7 @@ class M3terMagics(Magics):
         if self._flow_made is None:
             from IPython.display import display  # noqa: PLC0415 - with the first login
 
-            from m3ter_nb.login_flow import LoginFlow  # noqa: PLC0415 - urllib3, with the first login
+            from m3ter_nb.notebook.log_in import LoginFlow  # noqa: PLC0415 - urllib3, with the first login
 
             self._flow_made = LoginFlow(
                 self._logins,
@@ -302,7 +303,7 @@ class M3terMagics(Magics):
     @property
     def _sandbox(self) -> SandboxControl:
         if self._sandbox_made is None:
-            from m3ter_nb.sandbox_control import SandboxControl  # noqa: PLC0415 - with the first sandbox
+            from m3ter_nb.notebook.twin import SandboxControl  # noqa: PLC0415 - with the first sandbox
 
             self._sandbox_made = SandboxControl()
         return self._sandbox_made
@@ -310,7 +311,7 @@ class M3terMagics(Magics):
     @property
     def _write_guard(self) -> WriteGuard:
         if self._guard is None:
-            from m3ter_nb.api_calls import WriteGuard  # noqa: PLC0415 - with the first call
+            from m3ter_nb.notebook.call import WriteGuard  # noqa: PLC0415 - with the first call
 
             self._guard = WriteGuard(
                 lambda: input if self._front_end.prompts else None,
@@ -320,8 +321,8 @@ class M3terMagics(Magics):
 
     @property
     def _front_end(self) -> FrontEnd:
-        from m3ter_nb import front_end  # noqa: PLC0415 - with the first login
-        from m3ter_nb.login_flow import FrontEnd  # noqa: PLC0415 - with the first login
+        from m3ter_nb.notebook import front_end  # noqa: PLC0415 - with the first login
+        from m3ter_nb.notebook.log_in import FrontEnd  # noqa: PLC0415 - with the first login
 
         return FrontEnd(
             shows_forms=front_end.can_show_form(self._shell),
@@ -335,7 +336,7 @@ class M3terMagics(Magics):
         return self._sandbox.start()
 
     def _login_options(self, arguments: Namespace) -> LoginOptions:
-        from m3ter_nb.login_flow import LoginOptions  # noqa: PLC0415 - urllib3, with the first login
+        from m3ter_nb.notebook.log_in import LoginOptions  # noqa: PLC0415 - urllib3, with the first login
         from m3ter_nb.wire.transport import Timeout  # noqa: PLC0415 - urllib3, with the first login
 
         chosen = {"form": arguments.form, "prompt": arguments.prompt, "env": arguments.env is not None}
@@ -389,6 +390,6 @@ def _say(text: str) -> None:
 
 
 def _call_words(before: str) -> list[str]:
-    from m3ter_nb.calls import completions  # noqa: PLC0415 - only while completing
+    from m3ter_nb.notebook.call_line import completions  # noqa: PLC0415 - only while completing
 
     return completions("%m3ter " + before)

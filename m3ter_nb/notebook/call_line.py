@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from m3ter_nb.api.operations import METHODS
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.placeholders import evaluate, fill_json, fill_path, fill_query, json_value, placeholder_end
+from m3ter_nb.notebook.placeholders import (
+    evaluate,
+    fill_json,
+    fill_path,
+    fill_query,
+    json_value,
+    placeholder_end,
+)
 from m3ter_nb.wire.encoding import encode_body
 
 if TYPE_CHECKING:

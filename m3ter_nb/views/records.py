@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Protocol, SupportsIndex, overload
 
 from m3ter_nb.errors import MissingExtra
-from m3ter_nb.table import (
+from m3ter_nb.views.table import (
     column_order,
     is_suspicious,
     masked,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from m3ter_nb.table import Table
+    from m3ter_nb.views.table import Table
 
 __all__ = ["Record", "Records", "as_records"]
 

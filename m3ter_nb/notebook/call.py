@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from m3ter_nb.api.operations import largest_page, reads_only
 from m3ter_nb.errors import ConfirmationNeeded, M3terError
-from m3ter_nb.records import Records, as_records
+from m3ter_nb.views.records import Records, as_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from m3ter_nb.calls import Call
-    from m3ter_nb.logins import Login
+    from m3ter_nb.notebook.call_line import Call
+    from m3ter_nb.notebook.logins import Login
 
 __all__ = ["WriteGuard", "make_call", "snippet"]
 
@@ -71,7 +71,7 @@ def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
     """Make a call and return its answer as a value that shows itself.
 
     Returns:
-        Record | Records | None: a :class:`~m3ter_nb.records.Records` with ``--all`` or ``--limit``, marked partial
+        Record | Records | None: a :class:`~m3ter_nb.views.records.Records` with ``--all`` or ``--limit``, marked partial
         where an interrupt cut it short.
 
     Raises:

@@ -1,0 +1,1 @@
+"""What IPython sees: the magics, and what each of them does with logins, calls and the sandbox of a kernel."""

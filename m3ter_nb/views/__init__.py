@@ -1,0 +1,1 @@
+"""How values show themselves, in text and in HTML; they know values, not logins."""
