@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from processes import HERE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["DOCUMENT", "prism_command", "prism_version"]
 
@@ -20,7 +19,9 @@ _MAIN: Final = _FOLDER / "node_modules" / _PACKAGE
 _MINUTES: Final = 5
 
 #: The official OpenAPI document, where the contract tests look for it too.
-DOCUMENT: Final = HERE.parent.parent / "shared" / "m3ter-openapi.json"
+DOCUMENT: Final = Path(
+    os.environ.get("M3TER_OPENAPI") or HERE.parent.parent / "shared" / "m3ter-openapi.json"
+)
 
 
 def prism_command(document: Path = DOCUMENT) -> list[str] | str:

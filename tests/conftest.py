@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ import pytest
 
 from m3ter_nb.auth.credentials import VARIABLES, Credentials
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_SECRET
-from m3ter_nb.wire.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
     from m3ter_nb.sandbox import Sandbox
 
-sys.path.insert(0, str(Path(__file__).parent))
+from clocks import TwoClocks
 from sandbox_fixtures import _shared_sandbox, api, sandbox, settable_clock  # noqa: F401 - fixtures
 
 _LEAKY = (*VARIABLES, "NETRC", "BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL")
@@ -37,20 +35,6 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home)
-
-
-class TwoClocks:
-    """A wall clock and a monotonic clock that move only when a test says so."""
-
-    def __init__(self) -> None:
-        self.wall = 1_700_000_000.0
-        self.monotonic = 5_000.0
-        self.clock = Clock(lambda: self.wall, lambda: self.monotonic)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass on both."""
-        self.wall += seconds
-        self.monotonic += seconds
 
 
 @pytest.fixture

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-# tests are not a package, and importmode importlib puts no directory on the path
-sys.path.insert(0, str(Path(__file__).parent))
+from playwright.sync_api import sync_playwright
 
 from browsers import BROWSERS, KnownBrowser
 from jupyter_page import JupyterServer, NotebookPage
-from playwright.sync_api import sync_playwright
-
 from m3ter_nb.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jupyter_page import Flavour
     from playwright.sync_api import BrowserContext
+
+    from jupyter_page import Flavour
 
 _numbers = itertools.count(1)
 

@@ -16,15 +16,17 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import nbformat
 import requests
 from playwright.sync_api import expect
 
+from places import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import ConsoleMessage, Locator, Page
 
@@ -262,7 +264,7 @@ class NotebookPage:
 
     def screenshot(self, name: str) -> None:
         """Keep a picture of the page for a person to look at."""
-        folder = Path(__file__).parents[2] / "build/screenshots"
+        folder = ROOT / "build/screenshots"
         folder.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(
             path=folder / f"{name}{'' if self.browser == 'chromium' else f'-{self.browser}'}.png"

@@ -8,9 +8,9 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from jupyter_page import jwt_pattern
 from playwright.sync_api import expect
 
+from jupyter_page import jwt_pattern
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Sandbox
 
 if TYPE_CHECKING:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships no types
-from jupyter_page import NotebookPage
 from playwright.sync_api import expect
+
+from jupyter_page import NotebookPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jupyter_page import Flavour, JupyterServer
     from playwright.sync_api import BrowserContext
+
+    from jupyter_page import Flavour, JupyterServer
 
 pytestmark = pytest.mark.browser
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+
 import surface
 from sandbox_fixtures import Client
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [entry for entry in (str(HERE), str(HERE.parent)) if entry not in sys.path]
-
-import surface  # noqa: E402 - found through the path just set
-from answers import CheckedClient, Contract, checked  # noqa: E402 - found through the path just set
+import surface
+from answers import CheckedClient, Contract, checked
 
 if TYPE_CHECKING:
     from m3ter_nb.sandbox import Sandbox
@@ -23,7 +18,10 @@ if TYPE_CHECKING:
 def read_document() -> dict[str, Any]:
     """Return the document; skip where it is absent, but fail on a CI machine."""
     if not surface.DOCUMENT.exists():
-        reason = f"the OpenAPI document is not at {surface.DOCUMENT}"
+        reason = (
+            f"m3ter's OpenAPI document is not at {surface.DOCUMENT}: save it there "
+            "(https://docs.m3ter.com/api), or name its path in M3TER_OPENAPI"
+        )
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

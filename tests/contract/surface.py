@@ -8,12 +8,15 @@ all prose.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
+# Found by itself, for this is a script too.
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT = ROOT.parent / "shared" / "m3ter-openapi.json"
+#: The official OpenAPI document: where ``M3TER_OPENAPI`` says, else in the folder ``shared`` beside the clone.
+DOCUMENT = Path(os.environ.get("M3TER_OPENAPI") or ROOT.parent / "shared" / "m3ter-openapi.json")
 TABLE = ROOT / "m3ter_nb" / "sandbox" / "surface.json"
 PREFIX = "/organizations/{orgId}/"
 

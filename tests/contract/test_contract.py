@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+
 from answers import CheckedClient, Contract, checked
 from bodies import example
-
 from m3ter_nb.sandbox import NARROW_KEY_ID, NARROW_SECRET, Sandbox
 from m3ter_nb.sandbox.surface import Collection, load
 

@@ -15,7 +15,6 @@ from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET
 
 if TYPE_CHECKING:
     from answers import CheckedClient
-
     from m3ter_nb.sandbox import Sandbox
 
 

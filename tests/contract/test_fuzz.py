@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bodies import example
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bodies import example
 from m3ter_nb.sandbox.surface import load
 
 if TYPE_CHECKING:

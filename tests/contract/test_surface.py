@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import fastjsonschema
+
 import surface
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from sandbox_fixtures import Client
 
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET, Sandbox
+from sandbox_fixtures import Client
 
 m3ter = pytest.importorskip("m3ter", reason="the official SDK is in the extra 'sdk'")
 

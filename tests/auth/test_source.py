@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from odd_servers import OddServer, Seen, answer, json_answer, token_answer
 
 from m3ter_nb.api.login import login, open_session
 from m3ter_nb.auth.credentials import Credentials, Settings
@@ -20,13 +19,14 @@ from m3ter_nb.errors import ConnectionFailed, Forbidden, LoginRefused, NotLogged
 from m3ter_nb.notebook.logins import Logins
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET, Sandbox
 from m3ter_nb.wire.transport import Transport
+from odd_servers import OddServer, Seen, answer, json_answer, token_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import TwoClocks
     from IPython.core.interactiveshell import InteractiveShell
 
+    from clocks import TwoClocks
     from m3ter_nb.api.session import M3terSession
 
 

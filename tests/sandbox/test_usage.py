@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from sandbox_fixtures import Client, SettableClock
 
 from m3ter_nb.sandbox import NARROW_KEY_ID, NARROW_SECRET, Sandbox
+from sandbox_fixtures import Client, SettableClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sandbox_fixtures import Client, SettableClock
 
 from m3ter_nb.sandbox import DEMO_ORG_ID, Sandbox
+from sandbox_fixtures import Client, SettableClock
 
 if TYPE_CHECKING:
     from pathlib import Path

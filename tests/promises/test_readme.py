@@ -6,20 +6,21 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from IPython.core.oinspect import getdoc
 
 from m3ter_nb.sandbox import DEMO_SECRET
+from places import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from m3ter_nb.sandbox import Sandbox
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
@@ -134,7 +135,6 @@ def test_the_badge_is_made_from_the_setting() -> None:
 
 
 def test_a_set_repository_gives_a_badge_that_opens_the_first_notebook() -> None:
-    sys.path.insert(0, str(ROOT / "docs"))
     import badge  # noqa: PLC0415 - found through the path just set
 
     made = badge.rewritten(README, "someone/m3ter_nb")

@@ -5,15 +5,12 @@ Counted by the benchmark's server, for which each way of calling runs in a proce
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 pytest.importorskip("m3ter", reason="the official SDK is in the extra 'sdk'")
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 from processes import Bench, benchmark_server, counts, forget_counts
 
 if TYPE_CHECKING:

@@ -26,7 +26,6 @@ import pytest
 from comm.base_comm import BaseComm
 from IPython.core.displaypub import CapturingDisplayPublisher
 from nbclient import NotebookClient
-from odd_servers import OddServer, answer, reset, token_answer
 
 import m3ter_nb
 from m3ter_nb.auth.credentials import find_settings
@@ -35,13 +34,14 @@ from m3ter_nb.form import LoginForm
 from m3ter_nb.notebook.log_in import FrontEnd, LoginFlow, LoginOptions
 from m3ter_nb.notebook.logins import Logins
 from m3ter_nb.sandbox import DEMO_ORG_ID
+from odd_servers import OddServer, answer, reset, token_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import TwoClocks
     from IPython.core.interactiveshell import InteractiveShell
 
+    from clocks import TwoClocks
     from m3ter_nb.sandbox import Sandbox
 
 ORDINARY_LOG_RECORD = logging.makeLogRecord({}).__dict__.keys()

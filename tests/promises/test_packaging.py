@@ -6,11 +6,14 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SCRIPT = """
 import pathlib, sys

@@ -16,19 +16,20 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import requests
-from odd_servers import OddServer, answer
 
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.grant import fetch_token
 from m3ter_nb.auth.token import Token, ready_token, time_left
 from m3ter_nb.errors import InvalidArgument, TokenExpired, UnexpectedAnswer
 from m3ter_nb.wire.transport import Transport
+from odd_servers import OddServer, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import TwoClocks
     from IPython.core.interactiveshell import InteractiveShell
+
+    from clocks import TwoClocks
 
 PLAIN = "plain.opaque-token_8471"
 MASK = "<m3ter token …, 5 h 00 min left; .reveal() shows it>"

@@ -14,6 +14,15 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 import httpx
 import pytest
+
+from m3ter_nb.api.login import login
+from m3ter_nb.api.session import M3terSession
+from m3ter_nb.auth.credentials import Credentials
+from m3ter_nb.auth.source import TokenSource
+from m3ter_nb.auth.token import Token
+from m3ter_nb.errors import LoginRefused, NotLoggedIn, TokenExpired, UnsafeDestination
+from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET, Sandbox
+from m3ter_nb.wire.transport import Transport
 from odd_servers import (
     OddServer,
     RecordingProxy,
@@ -25,22 +34,13 @@ from odd_servers import (
     token_answer,
 )
 
-from m3ter_nb.api.login import login
-from m3ter_nb.api.session import M3terSession
-from m3ter_nb.auth.credentials import Credentials
-from m3ter_nb.auth.source import TokenSource
-from m3ter_nb.auth.token import Token
-from m3ter_nb.errors import LoginRefused, NotLoggedIn, TokenExpired, UnsafeDestination
-from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET, Sandbox
-from m3ter_nb.wire.transport import Transport
-
 m3ter = pytest.importorskip("m3ter", reason="the official SDK is in the extra 'sdk'")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conftest import TwoClocks
+    from clocks import TwoClocks
 
 SECRET = "marked-secret-8471"
 BASIC = "YS1rZXktaWQ6bWFya2VkLXNlY3JldC04NDcx"

@@ -6,9 +6,8 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from sandbox_fixtures import Client
-
 from m3ter_nb.sandbox import Sandbox
+from sandbox_fixtures import Client
 
 
 def test_16_threads_and_5000_requests_lose_nothing() -> None:

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,16 +20,17 @@ from nbclient import NotebookClient
 
 import m3ter_nb
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, Sandbox
+from places import ROOT
+from surface import DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from IPython.core.interactiveshell import InteractiveShell
 
     from m3ter_nb.sandbox import AccessKey
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = ROOT.parent / "shared" / "m3ter-openapi.json"
 SANITIZE = ROOT / "tests" / "nbval.cfg"
 NAMES = (
     "01_log_in.ipynb",

@@ -218,7 +218,7 @@ def test_awaiting_the_form_waits_for_the_submit(kernel: Kernel, sandbox: Sandbox
 
 
 def test_a_kernel_that_cannot_wait_says_so_at_once(kernel: Kernel, sandbox: Sandbox) -> None:
-    kernel.run("import m3ter_nb.notebook.front_end\nm3ter_nb.front_end._WAITING_IPYKERNEL = (99, 0)")
+    kernel.run("import m3ter_nb.notebook.front_end\nm3ter_nb.notebook.front_end._WAITING_IPYKERNEL = (99, 0)")
     kernel.run(f"login = %m3ter_login --form --base-url {sandbox.url}")
 
     (error,) = errors(kernel.run("await login"))

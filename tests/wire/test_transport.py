@@ -17,16 +17,6 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 import urllib3.exceptions
-from odd_servers import (
-    OddServer,
-    RecordingProxy,
-    Seen,
-    SocksProxy,
-    answer,
-    json_answer,
-    make_certificate,
-    token_answer,
-)
 
 from m3ter_nb.api.login import login
 from m3ter_nb.auth.credentials import Credentials
@@ -44,6 +34,16 @@ from m3ter_nb.wire.connections import proxy_for
 from m3ter_nb.wire.failures import translated
 from m3ter_nb.wire.hosts import checked_base_url, is_loopback, origin
 from m3ter_nb.wire.transport import Timeout, Transport
+from odd_servers import (
+    OddServer,
+    RecordingProxy,
+    Seen,
+    SocksProxy,
+    answer,
+    json_answer,
+    make_certificate,
+    token_answer,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

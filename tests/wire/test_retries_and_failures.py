@@ -17,17 +17,6 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from odd_servers import (
-    Connection,
-    OddServer,
-    Seen,
-    answer,
-    json_answer,
-    press_ctrl_c,
-    reset,
-    stall,
-    token_answer,
-)
 
 from m3ter_nb.api.login import login
 from m3ter_nb.api.session import M3terSession
@@ -51,12 +40,22 @@ from m3ter_nb.errors import (
 )
 from m3ter_nb.sandbox import DEMO_ORG_ID
 from m3ter_nb.wire.transport import Timeout, Transport
+from odd_servers import (
+    Connection,
+    OddServer,
+    Seen,
+    answer,
+    json_answer,
+    press_ctrl_c,
+    reset,
+    stall,
+    token_answer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import TwoClocks
-
+    from clocks import TwoClocks
     from m3ter_nb.sandbox import Sandbox
 
 SECRET = "marked-secret-8471"

@@ -11,9 +11,9 @@ import requests
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
-from sandbox_fixtures import Client, SettableClock
 
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET, Sandbox
+from sandbox_fixtures import Client, SettableClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,19 @@
+"""Clocks that move only when a test says so."""
+
+from __future__ import annotations
+
+from m3ter_nb.wire.clock import Clock
+
+
+class TwoClocks:
+    """A wall clock and a monotonic clock that move only when a test says so."""
+
+    def __init__(self) -> None:
+        self.wall = 1_700_000_000.0
+        self.monotonic = 5_000.0
+        self.clock = Clock(lambda: self.wall, lambda: self.monotonic)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass on both."""
+        self.wall += seconds
+        self.monotonic += seconds
