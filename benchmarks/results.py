@@ -201,7 +201,7 @@ def _shown(value: float, unit: Unit) -> str:
     """Return a figure with three digits, in a unit that suits its size."""
     size = abs(value)
     match unit:
-        case "s" if size < 1e-3:  # noqa: PLR2004 - a millisecond
+        case "s" if size < 1e-3:
             return f"{value * 1e6:.3g} µs"
         case "s" if size < 1:
             return f"{value * 1e3:.3g} ms"

@@ -190,7 +190,7 @@ def _asked(url: str, method: str, path: str, token: str | None, body: Any = None
         content = answer.read()
     finally:
         connection.close()
-    if not 200 <= answer.status < 300:  # noqa: PLR2004 - a success
+    if not 200 <= answer.status < 300:
         raise RuntimeError(f"{method} {path} was answered with {answer.status}: {content[:200]!r}")
     return json.loads(content)
 

@@ -62,13 +62,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics (``%load_ext m3ter_nb``)."""
-    from m3ter_nb.notebook.magics import load  # noqa: PLC0415 - a script does without IPython
+    from m3ter_nb.notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take back all that loading and using the magics has left in the shell (``%unload_ext m3ter_nb``)."""
-    from m3ter_nb.notebook.magics import unload  # noqa: PLC0415 - a script does without IPython
+    from m3ter_nb.notebook.magics import unload
 
     unload(shell)

@@ -181,7 +181,7 @@ class ApiError(M3terError):
         response: the ``requests.Response``, its request's Authorization header masked.
     """
 
-    def __init__(  # noqa: PLR0913 - an error carries all that is known, by keyword
+    def __init__(
         self,
         message: str,
         *,

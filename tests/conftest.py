@@ -60,8 +60,8 @@ def sandbox_environ(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbo
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     """Return an IPython shell without history file, with the extension loaded; unloaded afterwards."""
-    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - not for every test
-    from traitlets.config import Config  # noqa: PLC0415 - not for every test
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
 
     monkeypatch.setitem(os.environ, "IPYTHONDIR", str(Path.home() / ".ipython"))
     InteractiveShell.clear_instance()

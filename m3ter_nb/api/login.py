@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["login", "open_session"]
 
 
-def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
+def login(
     credentials: Credentials | None = None,
     *,
     base_url: str | None = None,
@@ -82,7 +82,7 @@ def login(  # noqa: PLR0913 - everything that can be chosen, by keyword
     return open_session(settings, refresh=refresh, timeout=timeout, margin=margin, notify=notify, clock=clock)
 
 
-def open_session(  # noqa: PLR0913 - everything that can be chosen, by keyword
+def open_session(
     settings: Settings,
     *,
     refresh: bool = True,

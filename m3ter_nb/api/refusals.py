@@ -93,7 +93,7 @@ def reason_of(answer: Answer, token: Token | None = None) -> str:
         answer: what came.
         token: what the call carried; a message that echoes it is shown without.
     """
-    text = _text_of(answer) if len(answer.content) <= 1_000_000 else ""  # noqa: PLR2004 - a message is never that long
+    text = _text_of(answer) if len(answer.content) <= 1_000_000 else ""
     decoded, _ = decode_body(text.encode())
     if isinstance(decoded, dict):
         parts = [decoded.get(key) for key in ("message", "error", "error_description")]
@@ -123,9 +123,9 @@ def _text_of(answer: Answer) -> str:
 
 def _as_requests_has_it(answer: Answer) -> requests.Response:
     """Return the answer as people know it; its request's Authorization header is masked."""
-    import requests  # noqa: PLC0415 - only where something was refused
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - likewise
-    from urllib3 import HTTPHeaderDict, HTTPResponse  # noqa: PLC0415 - likewise
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3 import HTTPHeaderDict, HTTPResponse
 
     # The body has been decompressed already.
     headers = HTTPHeaderDict(answer.headers)
@@ -184,7 +184,7 @@ def _forbidden_advice(path: str, org_id: str | None, token: Token | None, size: 
     if "*" in permissions:
         causes.append("the token is no longer accepted, though its time is not up: log in again")
     elif permissions:
-        shown = ", ".join(permissions[:5]) + (", …" if len(permissions) > 5 else "")  # noqa: PLR2004 - one line
+        shown = ", ".join(permissions[:5]) + (", …" if len(permissions) > 5 else "")
         causes.append(f"the service user lacks the permission (its token allows {shown})")
     else:
         causes.append("the service user lacks the permission")
@@ -197,6 +197,6 @@ def _come_back(answer: Answer) -> str:
     wait = retry_after(answer)
     if wait is None:
         return "Try again in a minute."
-    if wait < 120:  # noqa: PLR2004 - up to two minutes are told in seconds
+    if wait < 120:
         return f"Try again in {wait:.0f} s."
     return f"Try again in {wait / 60:.0f} minutes."

@@ -85,7 +85,7 @@ class M3terSession:
     @property
     def auth(self) -> TokenAuth:
         """For plain requests: ``requests.get(url, auth=m3ter_session.auth)``."""
-        from m3ter_nb.bridges.requests_auth import TokenAuth  # noqa: PLC0415 - for those who use requests themselves
+        from m3ter_nb.bridges.requests_auth import TokenAuth
 
         return TokenAuth(self._source, self._transport.origins)
 
@@ -238,8 +238,8 @@ class M3terSession:
         if answer.status in REFUSED and (newer := self._source.after_refusal(token)) is not None:
             token = newer
             answer = self._send(method, url, params, body, json)
-        if answer.status >= 300:  # noqa: PLR2004 - redirects are not followed: the token stays home
-            from m3ter_nb.api.refusals import refused  # noqa: PLC0415 - only where something was refused
+        if answer.status >= 300:
+            from m3ter_nb.api.refusals import refused
 
             raise refused(answer, org_id=self._org_id, token=token)
         return self._decoded(answer)
@@ -293,7 +293,7 @@ class M3terSession:
         Raises:
             MissingExtra: the SDK is not installed.
         """
-        from m3ter_nb.bridges.sdk import sdk_client  # noqa: PLC0415 - the SDK takes half a second to import
+        from m3ter_nb.bridges.sdk import sdk_client
 
         return sdk_client(self._source, self._transport, self.org_id, **options)
 
@@ -306,7 +306,7 @@ class M3terSession:
         Raises:
             MissingExtra: the SDK is not installed.
         """
-        from m3ter_nb.bridges.sdk import async_sdk_client  # noqa: PLC0415 - the SDK takes half a second to import
+        from m3ter_nb.bridges.sdk import async_sdk_client
 
         return async_sdk_client(self._source, self._transport, self.org_id, **options)
 

@@ -179,7 +179,7 @@ class Settings(NamedTuple):
 
 def looks_like_token(text: str) -> bool:
     """Tell whether a text has the shape of a JWT: ``eyJ``, and three parts joined by dots (RFC 7519 section 3)."""
-    return text.startswith("eyJ") and text.count(".") == 2  # noqa: PLR2004 - a JWT has three parts
+    return text.startswith("eyJ") and text.count(".") == 2
 
 
 @without_frames
@@ -191,7 +191,7 @@ def read_dotenv(path: str | os.PathLike[str]) -> dict[str, str]:
     Raises:
         InvalidArgument: the file is not there, not readable or not UTF-8.
     """
-    from dotenv import dotenv_values  # noqa: PLC0415 - a login from the environment does without it
+    from dotenv import dotenv_values
 
     path = Path(path).expanduser()
     if not path.is_file():
@@ -395,7 +395,7 @@ def _unwrapped(value: str, label: str, notes: list[str]) -> str:
     bare = value.strip(_UNSEEN)
     if bare != value:
         notes.append(f"White space around the {label} was removed.")
-    if len(bare) > 2 and _QUOTES.get(bare[0]) == bare[-1]:  # noqa: PLR2004 - two quotes and something between
+    if len(bare) > 2 and _QUOTES.get(bare[0]) == bare[-1]:
         bare = bare[1:-1].strip(_UNSEEN)
         notes.append(f"Quotes around the {label} were removed.")
     return bare

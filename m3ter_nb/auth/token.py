@@ -81,7 +81,7 @@ class Token(str):
     def claims(self) -> dict[str, Any]:
         """What the token says of itself, decoded but not verified; empty where it is no JWT (RFC 7519)."""
         parts = self.reveal().split(".")
-        if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
+        if len(parts) != 3:
             return {}
         try:
             payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
@@ -144,7 +144,7 @@ def time_left(seconds: float | None) -> str:
         return "end unknown"
     if seconds <= 0:
         return "expired"
-    if seconds < 60:  # noqa: PLR2004 - seconds in a minute
+    if seconds < 60:
         return f"{seconds:.0f} s left"
     hours, minutes = divmod(int(seconds) // 60, 60)
     return f"{hours} h {minutes:02d} min left" if hours else f"{minutes} min left"

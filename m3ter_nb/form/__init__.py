@@ -100,7 +100,7 @@ class LoginForm(anywidget.AnyWidget):
     sandbox_offered = traitlets.Bool(False).tag(sync=True)
     logout_offered = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(  # noqa: PLR0913 - one keyword for each thing the form can offer
+    def __init__(
         self,
         *,
         host: str,

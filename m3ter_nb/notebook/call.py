@@ -106,7 +106,7 @@ def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
 
 def snippet(login: Login, call: Call) -> str:
     """Return the request as cURL or Python text; nothing is sent."""
-    from m3ter_nb.bridges import snippets  # noqa: PLC0415 - only for --show
+    from m3ter_nb.bridges import snippets
 
     write = snippets.curl if call.show == "curl" else snippets.python
     params, note = dict(call.params), ""
@@ -126,7 +126,7 @@ def _with_progress(items: Iterator[Any], path: str) -> Iterator[Any]:
     try:
         for count, item in enumerate(items):
             if bar is None and time.monotonic() - started > _PROGRESS_DELAY:
-                from tqdm.auto import tqdm  # noqa: PLC0415 - only for long lists
+                from tqdm.auto import tqdm
 
                 bar = tqdm(desc=path, unit=" items", initial=count, leave=False)
             if bar is not None:

@@ -363,7 +363,7 @@ def _params(
 
 
 def _refuse_pair(pair: str, *, after_body: bool) -> NoReturn:
-    shown = pair if len(pair) <= 60 else pair[:59] + "…"  # noqa: PLR2004 - enough to recognise it
+    shown = pair if len(pair) <= 60 else pair[:59] + "…"
     if after_body:
         advice = f"An expression with spaces after {_BODY} goes into brackets or quotes"
     elif f"--{pair}" in OPTIONS:

@@ -36,7 +36,7 @@ class MagicMatcher:
 
     def __call__(self, context: CompletionContext) -> SimpleMatcherResult:
         """Return the completions of the word before the cursor."""
-        from IPython.core.completer import SimpleCompletion  # noqa: PLC0415 - only while completing
+        from IPython.core.completer import SimpleCompletion
 
         line = context.full_text.split("\n")[context.cursor_line]
         match = re.match(_LINE, line[: context.cursor_position], re.DOTALL)

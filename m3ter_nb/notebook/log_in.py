@@ -305,7 +305,7 @@ class _FormLogin:
         front_end: FrontEnd,
         notice: str,
     ) -> None:
-        from m3ter_nb.form import LoginForm  # noqa: PLC0415 - ipywidgets, only where a form is shown
+        from m3ter_nb.form import LoginForm
 
         self._flow = flow
         self._notes = ""
@@ -329,7 +329,7 @@ class _FormLogin:
 
     def card(self, login: Login) -> LoginCard:
         """Return what the card shows of a login."""
-        from m3ter_nb.form import LoginCard  # noqa: PLC0415 - ipywidgets, only where a form is shown
+        from m3ter_nb.form import LoginCard
 
         me = login.me()
         organization: dict[str, Any] = me.get("organization") or {}
@@ -395,7 +395,7 @@ def _asked(*, hidden_key_id: bool) -> Credentials:
     Raises:
         NotLoggedIn: Ctrl-C, Ctrl-D, or an interrupt.
     """
-    import getpass  # noqa: PLC0415 - only where somebody is asked
+    import getpass
 
     try:
         key_id = getpass.getpass("Access Key id (hidden): ") if hidden_key_id else input("Access Key id: ")

@@ -206,7 +206,7 @@ class Logins:
 
     def wait(self, name: str) -> Generator[Any, None, M3terSession]:
         """Wait, in an ``await``, until there is a login of that name."""
-        from asyncio import get_running_loop  # noqa: PLC0415 - 20 ms in a shell that has no event loop
+        from asyncio import get_running_loop
 
         while (login := self._logins.get(name)) is None:
             future: asyncio.Future[None] = get_running_loop().create_future()

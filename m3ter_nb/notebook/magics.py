@@ -137,8 +137,8 @@ class M3terMagics(Magics):
     @line_magic
     def m3ter_status(self, line: str) -> Status:
         """Show who is logged in, to which organization and host, where the credentials came from, and the time left."""
-        from m3ter_nb.notebook.status import login_status  # noqa: PLC0415 - urllib3, only where it is needed
-        from m3ter_nb.views.status import Status  # noqa: PLC0415 - urllib3, only where it is needed
+        from m3ter_nb.notebook.status import login_status
+        from m3ter_nb.views.status import Status
 
         arguments = parsed(M3terMagics.m3ter_status, line)
         names = tuple(login.name for login in self._logins)
@@ -178,8 +178,8 @@ class M3terMagics(Magics):
         %m3ter GET accounts codes=acme
         %m3ter PUT products/{{product["id"]}} --body product
         """
-        from m3ter_nb.notebook.call import make_call, snippet  # noqa: PLC0415 - urllib3, only where it is needed
-        from m3ter_nb.notebook.call_line import parse_call  # noqa: PLC0415 - only where it is needed
+        from m3ter_nb.notebook.call import make_call, snippet
+        from m3ter_nb.notebook.call_line import parse_call
 
         # Within a function, its own names go first, as everywhere in Python.
         call = parse_call(line, cell, {**self._shell.user_ns, **(local_ns or {})})
@@ -287,9 +287,9 @@ class M3terMagics(Magics):
     @property
     def _flow(self) -> LoginFlow:
         if self._flow_made is None:
-            from IPython.display import display  # noqa: PLC0415 - with the first login
+            from IPython.display import display
 
-            from m3ter_nb.notebook.log_in import LoginFlow  # noqa: PLC0415 - urllib3, with the first login
+            from m3ter_nb.notebook.log_in import LoginFlow
 
             self._flow_made = LoginFlow(
                 self._logins,
@@ -303,7 +303,7 @@ class M3terMagics(Magics):
     @property
     def _sandbox(self) -> SandboxControl:
         if self._sandbox_made is None:
-            from m3ter_nb.notebook.twin import SandboxControl  # noqa: PLC0415 - with the first sandbox
+            from m3ter_nb.notebook.twin import SandboxControl
 
             self._sandbox_made = SandboxControl()
         return self._sandbox_made
@@ -311,7 +311,7 @@ class M3terMagics(Magics):
     @property
     def _write_guard(self) -> WriteGuard:
         if self._guard is None:
-            from m3ter_nb.notebook.call import WriteGuard  # noqa: PLC0415 - with the first call
+            from m3ter_nb.notebook.call import WriteGuard
 
             self._guard = WriteGuard(
                 lambda: input if self._front_end.prompts else None,
@@ -321,8 +321,8 @@ class M3terMagics(Magics):
 
     @property
     def _front_end(self) -> FrontEnd:
-        from m3ter_nb.notebook import front_end  # noqa: PLC0415 - with the first login
-        from m3ter_nb.notebook.log_in import FrontEnd  # noqa: PLC0415 - with the first login
+        from m3ter_nb.notebook import front_end
+        from m3ter_nb.notebook.log_in import FrontEnd
 
         return FrontEnd(
             shows_forms=front_end.can_show_form(self._shell),
@@ -336,8 +336,8 @@ class M3terMagics(Magics):
         return self._sandbox.start()
 
     def _login_options(self, arguments: Namespace) -> LoginOptions:
-        from m3ter_nb.notebook.log_in import LoginOptions  # noqa: PLC0415 - urllib3, with the first login
-        from m3ter_nb.wire.transport import Timeout  # noqa: PLC0415 - urllib3, with the first login
+        from m3ter_nb.notebook.log_in import LoginOptions
+        from m3ter_nb.wire.transport import Timeout
 
         chosen = {"form": arguments.form, "prompt": arguments.prompt, "env": arguments.env is not None}
         ways = [way for way, is_chosen in chosen.items() if is_chosen]
@@ -355,9 +355,9 @@ class M3terMagics(Magics):
         )
 
     def _show_login(self, arguments: Namespace) -> None:
-        from m3ter_nb.auth.credentials import find_host  # noqa: PLC0415 - only for --show
-        from m3ter_nb.bridges import snippets  # noqa: PLC0415 - only for --show
-        from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url  # noqa: PLC0415 - only for --show
+        from m3ter_nb.auth.credentials import find_host
+        from m3ter_nb.bridges import snippets
+        from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url
 
         base_url = arguments.base_url or self.base_url or find_host().base_url or DEFAULT_BASE_URL
         write = snippets.curl_login if arguments.show == "curl" else snippets.python_login
@@ -390,6 +390,6 @@ def _say(text: str) -> None:
 
 
 def _call_words(before: str) -> list[str]:
-    from m3ter_nb.notebook.call_line import completions  # noqa: PLC0415 - only while completing
+    from m3ter_nb.notebook.call_line import completions
 
     return completions("%m3ter " + before)

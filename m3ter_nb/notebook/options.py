@@ -139,7 +139,7 @@ def _defaults_of(magic: Any) -> Namespace:
 
 @cache
 def _parser_of(magic: Any) -> MagicArgumentParser:
-    from IPython.core.magic_arguments import MagicArgumentParser  # noqa: PLC0415 - only for a line with options
+    from IPython.core.magic_arguments import MagicArgumentParser
 
     parser = MagicArgumentParser(magic.__name__, description=magic.__doc__)  # type: ignore[no-untyped-call]  # it has no types
     for names, settings in magic.options:

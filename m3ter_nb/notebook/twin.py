@@ -86,7 +86,7 @@ class SandboxControl:
                 )
             return running
         try:
-            from m3ter_nb.sandbox import Sandbox  # noqa: PLC0415 - a web framework, only where a sandbox is asked for
+            from m3ter_nb.sandbox import Sandbox
         except ImportError:
             raise MissingExtra(
                 "The sandbox is not installed; run: %pip install 'm3ter-nb[sandbox]'"

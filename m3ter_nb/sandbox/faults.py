@@ -65,7 +65,7 @@ class Faults:
         Raises:
             ValueError: ``status`` is no error.
         """
-        if not 400 <= status <= _LAST_ERROR_STATUS:  # noqa: PLR2004 - the first error status of HTTP
+        if not 400 <= status <= _LAST_ERROR_STATUS:
             raise ValueError(f"A fault has a status from 400 to 599, not {status}.")
         gateway = status in (502, 503, 504)
         wait = str(math.ceil(retry_after)) if isinstance(retry_after, (int, float)) else retry_after

@@ -46,7 +46,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     if host not in ("127.0.0.1", "localhost", "::1"):
         raise ValueError(f"The sandbox listens on loopback only (127.0.0.1 or ::1), not on {host!r}.")
-    if not 0 <= port <= 65_535:  # noqa: PLR2004 - the largest port
+    if not 0 <= port <= 65_535:
         raise ValueError(f"A port is a number from 0 to 65535, not {port}.")
     address = "::1" if host == "::1" else "127.0.0.1"
     listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)

@@ -55,7 +55,7 @@ class Sandbox:
         ValueError: an argument is out of range, or the host is not loopback.
     """
 
-    def __init__(  # noqa: PLR0913 - switches, each by its name
+    def __init__(
         self,
         port: int = 0,
         token_lifetime: int = 18_000,

@@ -76,7 +76,7 @@ def page_size(maximum: int, default: int = _DEFAULT_PAGE_SIZE) -> int:
     text = request.args.get("pageSize", "")
     if not text:
         return min(default, maximum)
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= maximum):  # noqa: PLR2004 - no endless digits
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= maximum):
         raise Refusal(400, f"pageSize must be a whole number from 1 to {maximum}")
     return int(text)
 

@@ -164,7 +164,7 @@ class Store:
         entities = [json.loads(body) for _, body in rows[:size]]
         return entities, rows[size - 1][0] if len(rows) > size else None
 
-    def select(  # noqa: PLR0913 - the clauses of one query
+    def select(
         self, collection: str, where: str, values: Sequence[Any], *, order: str, limit: int, offset: int
     ) -> list[dict[str, Any]]:
         """Return the entities that meet a condition, in an order, from an offset on."""

@@ -111,7 +111,7 @@ def _in_words(error: fastjsonschema.JsonSchemaValueException) -> str:
 
 def _check_custom_fields(fields: Mapping[str, Any]) -> None:
     """Hold custom fields to their documented limits: up to 100 of them, text or numbers."""
-    if len(fields) > 100:  # noqa: PLR2004 - the documented maximum
+    if len(fields) > 100:
         raise Refusal(400, "customFields must hold at most 100 fields")
     for name, value in fields.items():
         if isinstance(value, bool) or not isinstance(value, str | int | float):

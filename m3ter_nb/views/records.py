@@ -195,7 +195,7 @@ def as_records(decoded: Any, *, path: str = "") -> Any:
 
 def _frame(rows: Sequence[Any]) -> pd.DataFrame:
     try:
-        import pandas as pd  # noqa: PLC0415 - an optional extra, and slow to import
+        import pandas as pd
     except ImportError as error:
         raise MissingExtra(
             "to_frame() needs pandas, which is not installed: pip install 'm3ter-nb[pandas]'"

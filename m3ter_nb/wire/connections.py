@@ -46,7 +46,7 @@ class Connections:
         self._ca = ca or certifi.where()
         self._managers: dict[str | None, urllib3.PoolManager] = {}
 
-    def send(  # noqa: PLR0913 - one request
+    def send(
         self,
         method: str,
         url: str,
@@ -110,7 +110,7 @@ def proxy_for(url: str) -> str | None:
     host = parts.hostname or ""
     if is_loopback(host):
         return None
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - 4 ms, for other hosts only
+    from urllib.request import getproxies, proxy_bypass
 
     proxies = getproxies()
     if proxy_bypass(parts.netloc) or _in_a_network(host, proxies.get("no", "")):
@@ -167,7 +167,7 @@ def _manager_through(proxy: str | None, ca: str) -> urllib3.PoolManager:
             user, _, password = (auth or "").partition(":")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", u3.DependencyWarning)
-                from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415 - needs a package more
+                from urllib3.contrib.socks import SOCKSProxyManager
 
             return SOCKSProxyManager(
                 proxy,

@@ -78,7 +78,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
 )
 
 
-def translated(  # noqa: PLR0913 - a failure, and what is known of its request
+def translated(
     error: BaseException,
     host: str,
     connect: float,

@@ -84,7 +84,7 @@ class Answer:
         *("attempts", "content", "headers", "method", "reason", "sent", "sent_headers", "status", "url"),
     )
 
-    def __init__(  # noqa: PLR0913 - all that is known of it
+    def __init__(
         self,
         method: str,
         url: str,
@@ -176,7 +176,7 @@ class Transport:
     def __reduce_ex__(self, protocol: object) -> Never:
         raise InvalidArgument("A transport is not pickled or copied: it holds the proxy's password.")
 
-    def send(  # noqa: PLR0913 - one request, all by keyword
+    def send(
         self,
         method: str,
         url: str,
@@ -266,7 +266,7 @@ class Transport:
         if interrupted:
             raise Interrupted(f"stopped waiting for {self.host}; the call was not made.")
 
-    def _attempt(  # noqa: PLR0913 - one request
+    def _attempt(
         self,
         method: str,
         url: str,
@@ -348,10 +348,10 @@ def _shown(url: str) -> str:
         character if character.isprintable() else "?"
         for character in scheme + slashes + authority.rpartition("@")[2] + slash + path
     )
-    return shown if len(shown) <= 100 else shown[:99] + "…"  # noqa: PLR2004 - one line of a message
+    return shown if len(shown) <= 100 else shown[:99] + "…"
 
 
-def _next_wait(  # noqa: PLR0913 - an attempt, and how it ended
+def _next_wait(
     retry: Retry,
     method: str,
     url: str,

@@ -232,7 +232,7 @@ def test_store_leaves_nothing_of_the_token_on_disk(
 
 
 def _files_of(shell: InteractiveShell) -> list[Any]:
-    from pathlib import Path  # noqa: PLC0415 - for this test alone
+    from pathlib import Path
 
     return [path for path in Path(shell.profile_dir.location).rglob("*") if path.is_file()]
 

@@ -197,8 +197,8 @@ def test_rate_limits_answer_with_the_documented_shape(contract: Contract) -> Non
 
 
 def test_the_document_is_not_needed_at_run_time(tmp_path: Path) -> None:
-    import subprocess  # noqa: PLC0415 - one test needs it
-    import sys  # noqa: PLC0415 - one test needs it
+    import subprocess
+    import sys
 
     script = "from m3ter_nb.sandbox import Sandbox\nwith Sandbox() as s: print(s.url)"
     ran = subprocess.run(

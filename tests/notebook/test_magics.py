@@ -555,7 +555,7 @@ def test_a_refused_setting_does_not_keep_the_extension_from_loading_again(
     ],
 )
 def test_tab_completes_options(shell: InteractiveShell, typed: str, offered: str) -> None:
-    from IPython.core.completer import provisionalcompleter  # noqa: PLC0415 - only here
+    from IPython.core.completer import provisionalcompleter
 
     with provisionalcompleter():
         completions = list(shell.Completer.completions(typed, len(typed)))
@@ -569,7 +569,7 @@ def test_tab_completes_options(shell: InteractiveShell, typed: str, offered: str
 def test_tab_on_an_empty_line_is_left_to_others(
     shell: InteractiveShell, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from IPython.core.completer import provisionalcompleter  # noqa: PLC0415 - only here
+    from IPython.core.completer import provisionalcompleter
 
     with provisionalcompleter():
         list(shell.Completer.completions(text, len(text)))
@@ -600,7 +600,7 @@ def test_unload_says_what_has_ended_and_is_silent_where_nothing_has(
 
 
 def test_unload_takes_back_everything(shell: InteractiveShell) -> None:
-    from IPython.core.interactiveshell import InteractiveShell as Plain  # noqa: PLC0415 - only here
+    from IPython.core.interactiveshell import InteractiveShell as Plain
 
     run(shell, "%m3ter_sandbox")
     run(shell, "%m3ter_login")

@@ -62,7 +62,7 @@ def test_the_tour_runs_line_by_line_as_it_is_printed(
 
 
 def test_the_script_runs(sandbox_environ: Sandbox, tmp_path: Path) -> None:
-    import m3ter_nb  # noqa: PLC0415 - only here
+    import m3ter_nb
 
     with m3ter_nb.login() as session:
         session.post("products", json={"name": "Storage", "code": "storage"})
@@ -114,7 +114,7 @@ def test_every_internal_link_resolves(link: str) -> None:
 
 
 def test_every_option_and_magic_that_is_named_exists(shell: InteractiveShell) -> None:
-    from m3ter_nb.notebook.call_line import OPTIONS  # noqa: PLC0415 - only here
+    from m3ter_nb.notebook.call_line import OPTIONS
 
     magics = {name for name in shell.magics_manager.magics["line"] if name.startswith("m3ter")}
     assert set(re.findall(r"%(m3ter\w*)", README)) <= magics
@@ -135,7 +135,7 @@ def test_the_badge_is_made_from_the_setting() -> None:
 
 
 def test_a_set_repository_gives_a_badge_that_opens_the_first_notebook() -> None:
-    import badge  # noqa: PLC0415 - found through the path just set
+    import badge
 
     made = badge.rewritten(README, "someone/m3ter_nb")
 

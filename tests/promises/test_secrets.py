@@ -796,7 +796,7 @@ def filled(value: Any, marks: Marks) -> Any:
 
 
 @pytest.mark.parametrize(("content", "fields", "phase"), FORM_MESSAGES.values(), ids=FORM_MESSAGES)
-def test_the_form_shows_neither_secret_nor_token(  # noqa: PLR0913, PLR0917 - a table of messages
+def test_the_form_shows_neither_secret_nor_token(  # noqa: PLR0917 - a table of messages
     watch: Watch, forms: list[LoginForm], sent: list[str], content: dict[str, Any], fields: object, phase: str
 ) -> None:
     (form,) = forms

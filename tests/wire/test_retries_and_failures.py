@@ -389,7 +389,7 @@ def test_a_retry_after_in_the_past_is_no_wait(
     ("retry_after", "says"), [("61", "Try again in 61 s."), ("3600", "Try again in 60 minutes.")]
 )
 @pytest.mark.parametrize(("status", "kind"), [(429, RateLimited), (503, ServerError)])
-def test_a_retry_after_of_more_than_a_minute_is_an_error_that_says_when(  # noqa: PLR0913, PLR0917 - a table of cases
+def test_a_retry_after_of_more_than_a_minute_is_an_error_that_says_when(  # noqa: PLR0917 - a table of cases
     session: M3terSession,
     sandbox: Sandbox,
     waits: list[float],
