@@ -56,14 +56,14 @@ def placeholder_end(text: str, start: int) -> int:
         end = text.find("}}", end + 1, start + LONGEST_EXPRESSION)
     if first < 0:
         raise InvalidArgument(
-            f'{_shown(text[start:])} is not closed: write {{{{name}}}}. A literal {{{{ is written {{{{"{{{{"}}}}.'
+            f'{_excerpt(text[start:])} is not closed: write {{{{name}}}}. A literal {{{{ is written {{{{"{{{{"}}}}.'
         )
     written = text[start : first + 2]
     if not written.strip("{} \t\r\n"):
         raise InvalidArgument(
             f"{written} is empty: put the name of a variable, or an expression, between the braces."
         )
-    raise InvalidArgument(f"{_shown(written)} holds no Python expression: {problem}.")
+    raise InvalidArgument(f"{_excerpt(written)} holds no Python expression: {problem}.")
 
 
 def evaluate(expression: str, namespace: Mapping[str, Any], *, written: str) -> Any:
@@ -86,11 +86,11 @@ def evaluate(expression: str, namespace: Mapping[str, Any], *, written: str) -> 
         if error.name is None or error.name in namespace:
             raise _failed(written, error) from error
         raise InvalidArgument(
-            f"{_shown(written)}: the name {error.name!r} is not defined.{_near_name(error.name, namespace)}"
+            f"{_excerpt(written)}: the name {error.name!r} is not defined.{_near_name(error.name, namespace)}"
         ) from error
     except SyntaxError as error:
         raise InvalidArgument(
-            f"{_shown(written)} is no Python expression: {error.msg}.{_hint(written)}"
+            f"{_excerpt(written)} is no Python expression: {error.msg}.{_hint(written)}"
         ) from error
     except Exception as error:
         raise _failed(written, error) from error
@@ -110,7 +110,7 @@ def fill_path(text: str, namespace: Mapping[str, Any]) -> str:
             )
         if any(mark in literal for mark in "{}"):
             raise InvalidArgument(
-                f"{_shown(text)}: a value is written {{{{name}}}}. A path without a leading slash is already under "
+                f"{_excerpt(text)}: a value is written {{{{name}}}}. A path without a leading slash is already under "
                 "/organizations/{orgId}/: 'products' is enough."
             )
         parts.append(_quoted(literal, _PATH_SAFE))
@@ -118,12 +118,12 @@ def fill_path(text: str, namespace: Mapping[str, Any]) -> str:
             written = f"{{{{{expression}}}}}"
             value = _text(evaluate(expression, namespace, written=written), written)
             if not value:
-                raise InvalidArgument(f"{_shown(written)} is empty: the path would name something else.")
+                raise InvalidArgument(f"{_excerpt(written)} is empty: the path would name something else.")
             parts.append(_quoted(value, ""))
     path = "".join(parts)
     if any(unquote(segment) in {".", ".."} for segment in path.split("/")):
         raise InvalidArgument(
-            f"{_shown(text)} climbs out of its place with a '.' or '..' segment: write the path out."
+            f"{_excerpt(text)} climbs out of its place with a '.' or '..' segment: write the path out."
         )
     return path
 
@@ -148,11 +148,11 @@ def fill_query(text: str, namespace: Mapping[str, Any]) -> str | list[str]:
         items = [_text(item, written) for item in value]
         if not items:
             raise InvalidArgument(
-                f"{_shown(written)} is an empty list: the call would not be filtered by it."
+                f"{_excerpt(written)} is an empty list: the call would not be filtered by it."
             )
         if any("," in item for item in items):
             raise InvalidArgument(
-                f"{_shown(written)} holds an item with a comma, which separates the items of a list."
+                f"{_excerpt(written)} holds an item with a comma, which separates the items of a list."
             )
         if text == written:
             return items
@@ -231,7 +231,7 @@ def json_value(value: Any, written: str) -> Any:
     try:
         return _plain(value, written)
     except RecursionError:
-        raise InvalidArgument(f"{_shown(written)} is nested too deeply, or holds itself.") from None
+        raise InvalidArgument(f"{_excerpt(written)} is nested too deeply, or holds itself.") from None
 
 
 def _plain(value: Any, written: str) -> Any:
@@ -239,14 +239,14 @@ def _plain(value: Any, written: str) -> Any:
         return value
     if hasattr(value, "reveal"):
         raise InvalidArgument(
-            f"{_shown(written)} is a token or a secret: it does not belong into a request. The session sends the token "
+            f"{_excerpt(written)} is a token or a secret: it does not belong into a request. The session sends the token "
             "by itself, as a header."
         )
     if isinstance(value, Mapping):
         for name in value:
             if not isinstance(name, str):
                 raise InvalidArgument(
-                    f"{_shown(written)} has a key of type {type(name).__name__}; JSON wants text."
+                    f"{_excerpt(written)} has a key of type {type(name).__name__}; JSON wants text."
                 )
         return {str(name): _plain(item, written) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -262,7 +262,7 @@ def _plain_scalar(value: Any, written: str) -> Any:
     if isinstance(value, numbers.Real):
         number = float(value)
         if not math.isfinite(number):
-            raise InvalidArgument(f"{_shown(written)} holds {number}, which JSON cannot hold.")
+            raise InvalidArgument(f"{_excerpt(written)} holds {number}, which JSON cannot hold.")
         return number
     if isinstance(value, UUID):
         return str(value)
@@ -288,14 +288,14 @@ def _no_json_form(value: Any, written: str) -> InvalidArgument:
     else:
         advice = "a dict, a list, text or a number"
     return InvalidArgument(
-        f"{_shown(written)} holds a value of type {type(value).__name__}, which has no JSON form: use {advice}."
+        f"{_excerpt(written)} holds a value of type {type(value).__name__}, which has no JSON form: use {advice}."
     )
 
 
 def _text(value: Any, written: str) -> str:
     """Return a value as it stands in a path, a query or a JSON string."""
     if value is None:
-        raise InvalidArgument(f"{_shown(written)} is None: it has no text.")
+        raise InvalidArgument(f"{_excerpt(written)} is None: it has no text.")
     if isinstance(value, Decimal) and value.is_finite():
         return str(value)
     plain = json_value(value, written)
@@ -303,12 +303,12 @@ def _text(value: Any, written: str) -> str:
         return plain
     if isinstance(plain, (dict, list)):
         raise InvalidArgument(
-            f"{_shown(written)} is a {type(value).__name__}; text or a number is needed here."
+            f"{_excerpt(written)} is a {type(value).__name__}; text or a number is needed here."
         )
     try:
         return json.dumps(plain)
     except ValueError as error:
-        raise InvalidArgument(f"{_shown(written)} has no text: {error}.") from None
+        raise InvalidArgument(f"{_excerpt(written)} has no text: {error}.") from None
 
 
 def _parts(text: str) -> list[tuple[str, str | None]]:
@@ -331,7 +331,7 @@ def _quoted(text: str, safe: str) -> str:
         return quote(text, safe=safe)
     except UnicodeEncodeError:
         raise InvalidArgument(
-            f"{_shown(ascii(text))} holds half a character, which no URL can hold."
+            f"{_excerpt(ascii(text))} holds half a character, which no URL can hold."
         ) from None
 
 
@@ -356,13 +356,13 @@ def _malformed(cell: str, position: int, problem: str, first_line: int) -> Inval
         hint = ""
     else:
         hint = " This is Python: JSON wants double quotes, true, false and null; or pass it with --body."
-    shown = f" The line is: {_shown(excerpt)}" if excerpt else ""
+    shown = f" The line is: {_excerpt(excerpt)}" if excerpt else ""
     return InvalidArgument(f"{message}{hint} Nothing was sent.{shown}")
 
 
 def _failed(written: str, error: Exception) -> InvalidArgument:
     return InvalidArgument(
-        f"{_shown(written)} raised {type(error).__name__}: {_shown(str(error))}.{_hint(written)}"
+        f"{_excerpt(written)} raised {type(error).__name__}: {_excerpt(str(error))}.{_hint(written)}"
     )
 
 
@@ -380,7 +380,7 @@ def _near_name(name: str, namespace: Mapping[str, Any]) -> str:
     return f" Did you mean {near[0]!r}?" if near else " Run the cell that defines it first."
 
 
-def _shown(text: str) -> str:
+def _excerpt(text: str) -> str:
     """Return a text as a message shows it: on one line, and cut."""
     line = " ".join(text.split())
     return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"
