@@ -10,12 +10,12 @@ import json
 import re
 import shutil
 import sys
-import textwrap
-import unicodedata
 from dataclasses import dataclass
 from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
+
+from m3ter_nb.views.foreign import cell_width, cut, spell_out, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,6 @@ _NON_TERMINAL_WIDTH: Final = 100
 _COMPACT_ITEMS: Final = 20
 _COMPACT_DEPTH: Final = 4
 _SCANNED_CHARS: Final = 4_000
-_WIDE: Final = frozenset("WF")
 
 _NAMES: Final = ("name", "organizationName", "eventName", "firstName", "lastName", "accountName")
 _CODES: Final = ("code", "accountCode", "email", "emailAddress", "id", "status", "type")
@@ -109,7 +108,7 @@ class Table:
                 parts.append(f"<thead><tr>{heading}</tr></thead>")
             parts.append("<tbody>")
             for row in self.rows:
-                # One call escapes a row: a cell is printable, so it holds no NUL.
+                # One call escapes a row: in a cell controls are spelled out, so it holds no NUL.
                 cells = escape("\0".join(row[:shown])).split("\0")
                 marked = [f"{start}{cell}{end}" for start, cell, end in zip(starts, cells, ends, strict=True)]
                 parts.append(f"<tr>{''.join(marked)}</tr>")
@@ -126,7 +125,7 @@ class Table:
         if not self.rows:
             return "\n".join(_wrapped(self.notes, width))
         if self.row_headings:
-            name_width = min(max(_width(row[0]) for row in self.rows), max(width // 2, 1))
+            name_width = min(max(cell_width(row[0]) for row in self.rows), max(width // 2, 1))
             widths = {0: name_width, 1: max(width - name_width - 2, 1)}
         else:
             widths = self._fitting_widths(width)
@@ -144,7 +143,7 @@ class Table:
         """Choose the columns that fit, by index, with their widths: long cells give way before columns do."""
         leading = [index for index, column in enumerate(self.columns) if column in _FIRST] or [0]
         natural = [
-            max(_width(cell) for cell in (column, *(row[index] for row in self.rows)))
+            max(cell_width(cell) for cell in (column, *(row[index] for row in self.rows)))
             for index, column in enumerate(self.columns)
         ]
         for cap in _TEXT_CELL_WIDTHS:
@@ -166,8 +165,8 @@ class Table:
     def _line(self, cells: Sequence[str], widths: Mapping[int, int]) -> str:
         parts = []
         for index, width in widths.items():
-            cell = _cut(cells[index], width)
-            padding = " " * (width - _width(cell))
+            cell = cut(cells[index], width)
+            padding = " " * (width - cell_width(cell))
             parts.append(padding + cell if index in self.numeric else cell + padding)
         return "  ".join(parts).rstrip()
 
@@ -315,7 +314,7 @@ def _column_cells(name: str, values: Sequence[Any]) -> list[str]:
 
 
 def _cell(value: Any, limit: int) -> str:
-    """Return one value as it is shown: one line, printable, masked, at most ``limit`` characters."""
+    """Return one value as it is shown: one line, printable, masked, at most ``limit`` character cells wide."""
     if isinstance(value, str):
         text = value[:_SCANNED_CHARS]
     elif value is None:
@@ -326,9 +325,8 @@ def _cell(value: Any, limit: int) -> str:
         text = str(value)
     if "eyJ" in text or " " in text:
         text = _SECRET_TEXT.sub(MASK, text)
-    if not text.isprintable():
-        text = _printable(text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    text = spell_out(text)
+    return text if len(text) <= limit // 2 else cut(text, limit)
 
 
 def _bounded(value: Any, depth: int) -> Any:
@@ -351,14 +349,6 @@ def _is_secret(name: str, value: Any) -> bool:
     return bool(value) and _SECRET_NAME.search(name) is not None
 
 
-def _printable(text: str) -> str:
-    """Escape what would move the cursor, change the direction of writing or start a terminal sequence."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text
-    )
-
-
 def _count(total: int, noun: str) -> str:
     if not total:
         return f"no {noun or 'rows'}"
@@ -371,28 +361,9 @@ def _count(total: int, noun: str) -> str:
 def _left_out(columns: Sequence[str]) -> list[str]:
     if not columns:
         return []
-    named = ", ".join(_cut(column, CELL_CHARS) for column in columns[:MAX_COLUMNS])
+    named = ", ".join(cut(column, CELL_CHARS) for column in columns[:MAX_COLUMNS])
     return [f"not shown: {named}{', …' if len(columns) > MAX_COLUMNS else ''}"]
 
 
 def _wrapped(notes: Sequence[str], width: int) -> list[str]:
-    return [line for note in notes for line in textwrap.wrap(note, width)]
-
-
-def _width(text: str) -> int:
-    """Return the number of character cells a terminal uses for a printable text (Unicode Annex 11)."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in _WIDE else 1
-        for char in text
-    )
-
-
-def _cut(text: str, width: int) -> str:
-    if _width(text) <= width:
-        return text
-    kept = used = 0
-    while (used := used + _width(text[kept])) < width:
-        kept += 1
-    return text[:kept] + "…"
+    return [line for note in notes for line in wrap(note, width)]

@@ -14,11 +14,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from IPython.lib.pretty import pretty
+from wcwidth import wcswidth
 
 from m3ter_nb.errors import MissingExtra
+from m3ter_nb.views.foreign import spell_out
 from m3ter_nb.views.records import Record, Records, as_records
 from m3ter_nb.views.table import table_of_entity, table_of_rows
 
@@ -252,10 +254,12 @@ def test_no_data_adds_markup(rows: list[Any], path: str) -> None:
 
 @settings(deadline=None)
 @given(st.lists(json_values, max_size=4), st.integers(20, 120))
-def test_no_line_of_text_is_wider_than_asked(rows: list[Any], width: int) -> None:
+@example([["0\x1f\u0300"]], 20)
+def test_no_line_of_text_is_wider_than_asked_and_none_deceives(rows: list[Any], width: int) -> None:
     for text in (table_of_rows(rows).text(width), table_of_entity({"value": rows}).text(width)):
-        assert all(len(line) <= width for line in text.split("\n"))
-        assert text.replace("\n", "").isprintable()
+        lines = text.split("\n")
+        assert all(wcswidth(line) <= width for line in lines)
+        assert [spell_out(line) for line in lines] == lines
 
 
 def test_dollar_signs_are_not_typeset_as_mathematics() -> None:
