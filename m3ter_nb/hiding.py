@@ -1,19 +1,21 @@
 """Errors without the frames that held a secret.
 
 IPython's ``%xmode Verbose``, a debugger and error reporters print the locals of every frame that an error passed
-through, also of an error that the user's own was raised from. Functions with a plain secret or token in a local
-therefore raise through :func:`without_frames`.
+through, also of an error that the user's own was raised from. Functions with a plain secret or token in a local, and
+those that a user hands one to, therefore raise through :func:`without_frames`.
 """
 
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, cast
 
-from m3ter_nb.errors import M3terError
+from m3ter_nb.errors import InvalidArgument, M3terError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Hidden", "without_frames"]
 
@@ -29,22 +31,78 @@ class Hidden(str):
     def __repr__(self) -> str:
         return "'<hidden>'"
 
+    def __rich_repr__(self) -> Iterator[str]:
+        """Hide it from ``rich``, which cuts a long text before it asks for its repr."""
+        yield "<hidden>"
+
+    def __copy__(self) -> Hidden:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Hidden:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> Never:
+        raise InvalidArgument("A hidden text is not pickled: it would be written in clear.")
+
 
 def without_frames(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function with its :class:`M3terError` and ``KeyboardInterrupt`` raised without its own frames.
+    """Return the function (or coroutine function), whatever it raises raised without its own frames.
 
-    Their chain (``__cause__``, ``__context__``) is dropped too: what a parser raises holds the text it parsed.
+    The exception's context is dropped too: what a parser raises holds the text it parsed. An error of somebody else's
+    keeps the cause that it names, likewise without frames, and a note of the line that raised it.
     """
+    if iscoroutinefunction(function):
+
+        @wraps(function)
+        async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
+            try:
+                return await function(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - each of them has frames
+                failure = error
+            del args, kwargs
+            try:
+                raise _bare(failure)
+            finally:
+                del failure  # or the frame and its error would keep each other alive
+
+        return cast("Callable[P, R]", awaited)
 
     @wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        failure: BaseException
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except (M3terError, KeyboardInterrupt) as error:
+        except BaseException as error:  # noqa: BLE001 - each of them has frames
             failure = error
         del args, kwargs
-        failure.__cause__ = failure.__context__ = None
-        raise failure.with_traceback(None)
+        try:
+            raise _bare(failure)
+        finally:
+            del failure  # or the frame and its error would keep each other alive
 
-    return wrapped
+    return called
+
+
+def _bare(error: BaseException) -> BaseException:
+    """Return an error without traceback and context; so too the cause that it names, or the errors that it groups."""
+    todo, seen = [error], set[int]()
+    while todo:
+        item = todo.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, Exception) and not isinstance(item, M3terError):
+            _note_the_line(item)
+        else:
+            item.__cause__ = None
+        item.__traceback__ = item.__context__ = None
+        todo += [item.__cause__] if item.__cause__ is not None else []
+        todo += item.exceptions if isinstance(item, BaseExceptionGroup) else ()
+    return error
+
+
+def _note_the_line(error: Exception) -> None:
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    if place is not None and place.tb_frame.f_code.co_filename != __file__:
+        error.add_note(f"(raised in {Path(place.tb_frame.f_code.co_filename).name}, line {place.tb_lineno})")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["login", "open_session"]
 
 
+@without_frames
 def login(
     credentials: Credentials | None = None,
     *,
@@ -82,6 +83,7 @@ def login(
     return open_session(settings, refresh=refresh, timeout=timeout, margin=margin, notify=notify, clock=clock)
 
 
+@without_frames
 def open_session(
     settings: Settings,
     *,
