@@ -1,52 +1,26 @@
-"""What is known of the m3ter API itself: its methods, its page sizes, and which calls may be sent twice."""
+"""What follows from the facts of the API for a call: the largest page, and whether it may be sent twice."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["METHODS", "largest_page", "reads_only", "safe_to_repeat"]
+from m3ter_nb.api.facts import METHODS, find
 
-#: The methods of the API; it has no PATCH (OpenAPI document).
-METHODS = ("GET", "POST", "PUT", "DELETE")
+__all__ = ["METHODS", "largest_page", "reads_only", "safe_to_repeat"]
 
 # RFC 9110 section 9.2.2; a PUT carries a version, so a second one that follows a lost answer is refused, not applied.
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
 # POSTs that only read.
 _READING_POSTS = ("/usage/query", "/dataexplorer/")
 
-# The largest pageSize that a list takes is 100 but for these (pageSize maxima of the OpenAPI document).
-_PAGES_OF_200 = frozenset(
-    {
-        "balancechargeschedules",
-        "balancetransactionschedules",
-        "charges",
-        "children",
-        "counterpricings",
-        "counters",
-        "destinations",
-        "externalmappings",
-        "integrationconfigs",
-        "integrationruns",
-        "invitations",
-        "lookuptables",
-        "permissions",
-        "plangroups",
-        "products",
-        "revisions",
-        "transactions",
-        "usergroups",
-        "users",
-        "webhooks",
-    }
-)
-_PAGE_SIZE = {"usageReport": 50}
+# What the documented maxima of pageSize have in common: a list that the table does not know takes so many.
+_USUAL_PAGE = 100
 
 
 def largest_page(path: str) -> int:
     """Return the largest ``pageSize`` that a list takes (its documented maximum)."""
-    pieces = [piece for piece in path.partition("?")[0].split("/") if piece]
-    name = pieces[-1] if pieces else ""
-    return _PAGE_SIZE.get(name, 200 if name in _PAGES_OF_200 else 100)
+    listing = find("GET", path)
+    return (listing and listing.largest_page) or _USUAL_PAGE
 
 
 def reads_only(method: str, path: str) -> bool:

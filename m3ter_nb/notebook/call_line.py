@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
-from m3ter_nb.api.operations import METHODS
+from m3ter_nb.api.facts import METHODS, resources
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook.placeholders import (
     evaluate,
@@ -27,76 +27,10 @@ from m3ter_nb.wire.encoding import encode_body
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["METHODS", "OPTIONS", "RESOURCES", "Call", "completions", "parse_call"]
+__all__ = ["METHODS", "OPTIONS", "Call", "completions", "parse_call"]
 
 OPTIONS: Final = ("--all", "--body", "--limit", "--name", "--show", "--yes")
 SHOWABLE: Final = ("curl", "python")
-
-RESOURCES: Final = (
-    "accountplans",
-    "accounts",
-    "accounts/search",
-    "aggregations",
-    "balances",
-    "billconfig",
-    "billjobs",
-    "billjobs/recalculate",
-    "bills",
-    "bills/approve",
-    "bills/search",
-    "charges",
-    "commitments",
-    "commitments/search",
-    "compoundaggregations",
-    "contracts",
-    "counteradjustments",
-    "counterpricings",
-    "counters",
-    "customfields",
-    "dataexplorer/bills",
-    "dataexports/adhoc",
-    "dataexports/destinations",
-    "dataexports/jobs",
-    "dataexports/schedules",
-    "events",
-    "events/fields",
-    "events/types",
-    "externalmappings",
-    "fileuploads/measurements/generateUploadUrl",
-    "fileuploads/measurements/jobs",
-    "integrationconfigs",
-    "integrationdestinations/webhooks",
-    "invitations",
-    "lineitems",
-    "lookuptables",
-    "measurements",
-    "measurements/failedIngest/getDownloadUrl",
-    "meters",
-    "notifications/configurations",
-    "notifications/evaluate",
-    "organizationconfig",
-    "permissionpolicies",
-    "picklists/billgroupingkeys",
-    "picklists/creditreasons",
-    "picklists/currency",
-    "picklists/debitreasons",
-    "picklists/transactiontypes",
-    "plangrouplinks",
-    "plangroups",
-    "plans",
-    "plantemplates",
-    "pricings",
-    "products",
-    "scheduledevents/configurations",
-    "statementdefinitions",
-    "statementjobs",
-    "support",
-    "usage/query",
-    "usage/savedqueries",
-    "users",
-    "users/me",
-)
-"""Paths under ``/organizations/{orgId}/`` that need no id (OpenAPI document)."""
 
 _VALUED: Final = frozenset({"--body", "--limit", "--name", "--show"})
 _BODY: Final = "--body"
@@ -193,7 +127,7 @@ def completions(line: str, cursor: int | None = None) -> list[str]:
     elif words[-1] in _VALUED:
         candidates = ()
     elif len(words) == 1:
-        candidates = RESOURCES
+        candidates = resources()
     else:
         candidates = [option for option in OPTIONS if option not in words]
     return [candidate for candidate in candidates if candidate.lower().startswith(word.lower())]
@@ -307,7 +241,7 @@ def _method(words: list[str]) -> str:
     known = f"{', '.join(METHODS[:-1])} or {METHODS[-1]}"
     if method == "PATCH":
         raise InvalidArgument("m3ter has no PATCH: read the entity, change it, and PUT it whole.")
-    if word.partition("/")[0] in {resource.partition("/")[0] for resource in RESOURCES}:
+    if word.partition("/")[0] in {resource.partition("/")[0] for resource in resources()}:
         raise InvalidArgument(f"A method comes first ({known}): did you mean %m3ter GET {word}?")
     raise InvalidArgument(f"{word!r} is no method: use {known}.{_did_you_mean(method, METHODS)}")
 

@@ -1,7 +1,7 @@
 """Derive the sandbox's table of operations (``m3ter_nb/sandbox/surface.json``) from the OpenAPI document.
 
-Run ``python tests/contract/surface.py`` to write the table anew; ``test_surface.py`` holds the committed table to
-the document. The table keeps what the sandbox must obey (paths, page sizes, filters, the shape of bodies) and drops
+Run ``python tests/contract/operations_table.py`` to write the table anew, and the package's own with it; ``test_surface.py``
+holds the committed table to the document. The table keeps what the sandbox must obey (paths, page sizes, filters, the shape of bodies) and drops
 all prose.
 """
 
@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
-# Found by itself, for this is a script too.
 ROOT = Path(__file__).resolve().parents[2]
 #: The official OpenAPI document: where ``M3TER_OPENAPI`` says, else in the folder ``shared`` beside the clone.
 DOCUMENT = Path(os.environ.get("M3TER_OPENAPI") or ROOT.parent / "shared" / "m3ter-openapi.json")
@@ -255,8 +253,3 @@ def render(table: dict[str, Any]) -> str:
         ]
         lines.append(f" {json.dumps(section)}: {{\n" + ",\n".join(rows) + "\n }")
     return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-if __name__ == "__main__":
-    TABLE.write_text(render(derive(json.loads(DOCUMENT.read_text("utf-8")))), "utf-8")
-    sys.stdout.write(f"wrote {TABLE} ({TABLE.stat().st_size} bytes)\n")

@@ -19,9 +19,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from m3ter_nb.api.facts import resources
 from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import InvalidArgument, M3terError, NotLoggedIn
-from m3ter_nb.notebook.call_line import METHODS, OPTIONS, RESOURCES, Call, completions, parse_call
+from m3ter_nb.notebook.call_line import METHODS, OPTIONS, Call, completions, parse_call
 from m3ter_nb.views.records import Records
 
 ID = "81c49a54-dfcd-4da5-bbf3-d2885ec025dd"
@@ -558,7 +559,7 @@ def test_a_filled_body_holds_the_values_of_the_namespace(value: Any, text: str) 
         ("%%m3ter ", ["GET", "POST", "PUT", "DELETE"]),
         ("products = %m3ter D", ["DELETE"]),
         ("GET prod", ["products"]),
-        ("GET Pic", [resource for resource in RESOURCES if resource.startswith("picklists/")]),
+        ("GET Pic", [resource for resource in resources() if resource.startswith("picklists/")]),
         ("GET products --a", ["--all"]),
         ("GET products --all ", [option for option in OPTIONS if option != "--all"]),
         ("GET products --show ", ["curl", "python"]),
@@ -577,5 +578,5 @@ def test_tab_looks_no_further_than_the_cursor() -> None:
 
 def test_every_completed_word_is_accepted() -> None:
     for method in METHODS:
-        for resource in RESOURCES:
+        for resource in resources():
             assert call(f"{method} {resource}").path == resource

@@ -45,7 +45,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"m3ter_nb"}
-    for needed in ("py.typed", "form/form.js", "form/form.css", "sandbox/surface.json"):
+    for needed in (
+        "py.typed",
+        "form/form.js",
+        "form/form.css",
+        "sandbox/surface.json",
+        "api/operations.json",
+    ):
         assert f"m3ter_nb/{needed}" in names
 
 
