@@ -4,17 +4,46 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["can_prompt", "can_show_form", "can_wait_for_form", "on_binder"]
+__all__ = ["FrontEnd", "can_prompt", "can_show_form", "can_wait_for_form", "look_at", "on_binder"]
 
 # Set by BinderHub in every session (https://binderhub.readthedocs.io, "environment variables").
 _BINDER_VARIABLES = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL")
 # The first ipykernel that handles a widget's message while a cell awaits (ipykernel pull request 1565).
 _WAITING_IPYKERNEL = (7, 4)
+
+
+class FrontEnd(NamedTuple):
+    """What the front end can do.
+
+    Attributes:
+        shows_forms: whether somebody may be there to fill a form.
+        prompts: whether somebody may be there to answer a prompt.
+        echoes: whether what is typed at a visible prompt is kept in the notebook.
+        waits: whether a cell can await the form.
+        binder: whether this is a public Binder machine.
+    """
+
+    shows_forms: bool = False
+    prompts: bool = False
+    echoes: bool = False
+    waits: bool = False
+    binder: bool = False
+
+
+def look_at(shell: InteractiveShell) -> FrontEnd:
+    """Return what the front end of a shell can do now."""
+    return FrontEnd(
+        shows_forms=can_show_form(shell),
+        prompts=can_prompt(shell),
+        echoes=getattr(shell, "kernel", None) is not None,
+        waits=can_wait_for_form(shell),
+        binder=on_binder(),
+    )
 
 
 def can_show_form(shell: InteractiveShell) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from m3ter_nb.api.session import M3terSession
 
-__all__ = ["DEFAULT_NAME", "Login", "Logins", "NotYet"]
+__all__ = ["DEFAULT_NAME", "NOT_YET", "Login", "Logins", "NotYet", "checked_name"]
 
 DEFAULT_NAME = "m3ter"
 
@@ -98,8 +98,8 @@ class Logins:
         self._notify = notify
         self._logins: dict[str, Login] = {}
         self._waiting: dict[str, dict[str, NotYet]] = {}
-        self._heirs: list[asyncio.Future[None]] = []
-        self._listeners: list[Callable[[Login], None]] = []
+        self._waiters: list[asyncio.Future[None]] = []
+        self._listeners: list[Callable[[str, Login | None], None]] = []
 
     def __iter__(self) -> Iterator[Login]:
         return iter(list(self._logins.values()))
@@ -143,9 +143,10 @@ class Logins:
         self._namespace.update(login.bound)
         if previous is not None:
             previous.session.close()
-        for future in self._heirs:
+        for future in self._waiters:
             future.get_loop().call_soon_threadsafe(_resolve, future)
-        self._heirs.clear()
+        self._waiters.clear()
+        self._tell(name, login)
         return login
 
     def remove(self, name: str) -> bool:
@@ -158,6 +159,7 @@ class Logins:
         for variable, value in bound.items():
             if self._namespace.get(variable) is value:
                 del self._namespace[variable]
+        self._tell(name, None)
         return login is not None
 
     def clear(self) -> None:
@@ -165,9 +167,13 @@ class Logins:
         for name in {*self._logins, *self._waiting}:
             self.remove(name)
 
-    def on_renewal(self, listener: Callable[[Login], None]) -> None:
-        """Have a callable told of each login whose variable got a new token."""
+    def on_change(self, listener: Callable[[str, Login | None], None]) -> None:
+        """Have a callable told of each login that is new or has a new token, by name, and with None of each that has gone."""
         self._listeners.append(listener)
+
+    def _tell(self, name: str, login: Login | None) -> None:
+        for listener in self._listeners:
+            listener(name, login)
 
     def before_cell(self) -> None:
         """Renew what is near its end and rebind its variable; almost free when there is nothing to do."""
@@ -188,8 +194,7 @@ class Logins:
                 login.bound[variable] = current
                 if self._namespace.get(variable) is bound:
                     self._namespace[variable] = current
-                for listener in self._listeners:
-                    listener(login)
+                self._tell(login.name, login)
             elif not source.renews and not login.announced:
                 self._announce(login)
 
@@ -210,7 +215,7 @@ class Logins:
 
         while (login := self._logins.get(name)) is None:
             future: asyncio.Future[None] = get_running_loop().create_future()
-            self._heirs.append(future)
+            self._waiters.append(future)
             yield from future
         return login.session
 

@@ -6,7 +6,7 @@ first magic that needs them.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import (
@@ -25,20 +25,16 @@ from m3ter_nb.notebook.logins import DEFAULT_NAME, Logins, checked_name
 from m3ter_nb.notebook.options import candidates, option, parsed
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-
     from IPython.core.interactiveshell import InteractiveShell
 
-    from m3ter_nb.notebook.call import WriteGuard
-    from m3ter_nb.notebook.log_in import FrontEnd, LoginFlow, LoginHandle, LoginOptions
-    from m3ter_nb.notebook.twin import SandboxControl, SandboxStatus
-    from m3ter_nb.sandbox import Sandbox
+    from m3ter_nb.notebook.log_in import LoginHandle
+    from m3ter_nb.notebook.twin import SandboxStatus
+    from m3ter_nb.notebook.workbench import Workbench
     from m3ter_nb.views.status import Status
 
 __all__ = ["M3terMagics", "load", "unload"]
 
 _FAULTS = ("fail", "delay", "drop", "cut", "expire", "refuse", "accept", "clear")
-_VALUED_FAULTS = ("fail", "delay", "refuse", "accept")
 _SANDBOX_ACTIONS = ("start", "stop", "status", "reset", "log", *_FAULTS)
 
 
@@ -68,10 +64,6 @@ class M3terMagics(Magics):
         super().__init__(shell=shell, **kwargs)
         self._shell = shell
         self._logins = Logins(shell.user_ns, _say)
-        self._flow_made: LoginFlow | None = None
-        self._sandbox_made: SandboxControl | None = None
-        self._guard: WriteGuard | None = None
-        self._handle: LoginHandle | None = None
         self._matcher = MagicMatcher(
             {
                 "m3ter": _call_words,
@@ -126,29 +118,18 @@ class M3terMagics(Magics):
                 "from the cell, rotate the key if it was real, and run %m3ter_login alone.",
             )
         if arguments.show:
-            self._show_login(arguments)
+            self._workbench.show_login(arguments)
             return None
-        self._after_cell()  # of two logins in one cell, say the first before the second
-        self._handle = self._flow.login(self._login_options(arguments), self._front_end)
-        return self._handle
+        return self._workbench.log_in(arguments)
 
     @no_var_expand
     @option("--name", default=None, help="which login, where there are several")
     @line_magic
     def m3ter_status(self, line: str) -> Status:
         """Show who is logged in, to which organization and host, where the credentials came from, and the time left."""
-        from m3ter_nb.notebook.status import login_status
-        from m3ter_nb.views.status import Status
+        from m3ter_nb.notebook.status import status_of
 
-        arguments = parsed(M3terMagics.m3ter_status, line)
-        names = tuple(login.name for login in self._logins)
-        name = arguments.name or (DEFAULT_NAME if DEFAULT_NAME in names or not names else names[0])
-        login = self._logins.find(name)
-        if login is None:
-            others = (f"Logged in: {', '.join(names)}.",) if names else ()
-            option = f" --name {name}" if arguments.name else ""
-            return Status(f"Not logged in: run %m3ter_login{option}.", (), others)
-        return login_status(login, tuple(other for other in names if other != name))
+        return status_of(self._logins, parsed(M3terMagics.m3ter_status, line).name)
 
     @no_var_expand
     @option("--name", default=DEFAULT_NAME, help="which login, where there are several")
@@ -156,7 +137,7 @@ class M3terMagics(Magics):
     def m3ter_logout(self, line: str) -> None:
         """Forget the token and the credentials, and remove m3ter_token and m3ter_session."""
         arguments = parsed(M3terMagics.m3ter_logout, line)
-        self._flow.logout(checked_name(arguments.name))
+        self._workbench.flow.logout(checked_name(arguments.name))
 
     @no_var_expand
     @needs_local_scope
@@ -188,7 +169,7 @@ class M3terMagics(Magics):
             _say(snippet(login, call))
             return None
         if self.confirm_writes:
-            self._write_guard.check(login, call)
+            self._workbench.guard.check(login, call)
         return make_call(login, call, _say)
 
     @no_var_expand
@@ -221,49 +202,27 @@ class M3terMagics(Magics):
         clear.
         """
         arguments = parsed(M3terMagics.m3ter_sandbox, line)
-        if arguments.value is not None and arguments.action not in _VALUED_FAULTS:
-            raise InvalidArgument(
-                f"%m3ter_sandbox {arguments.action} takes no value; %m3ter_sandbox? shows what does."
-            )
-        match arguments.action:
-            case "start":
-                self._sandbox.start(arguments.port, arguments.token_lifetime)
-            case "stop":
-                _say(
-                    "The sandbox has stopped." if self._sandbox.stop() else "No sandbox runs in this kernel."
-                )
-                return None
-            case "log":
-                return self._sandbox.log()
-            case "reset":
-                self._sandbox.reset()
-            case "status":
-                return self._sandbox.status(assumptions=True)
-            case fault:
-                options = {name: getattr(arguments, name) for name in ("times", "path", "retry_after")}
-                _say(self._sandbox.fault(fault, arguments.value, **options))
-                return None
-        return self._sandbox.status()
+        answer = self._workbench.twin.carry_out(arguments.action, arguments.value, vars(arguments))
+        if not isinstance(answer, str):
+            return answer
+        _say(answer)
+        return None
 
     def attach(self) -> None:
-        """Register the magics, the hooks before and after each cell, and the completions."""
+        """Register the magics, the hook before each cell, and the completions."""
         self._shell.register_magics(self)
         self._shell.events.register("pre_run_cell", self._before_cell)
-        self._shell.events.register("post_run_cell", self._after_cell)
         self._shell.Completer.custom_matchers.append(self._matcher)
 
     def detach(self) -> None:
         """Take back all that the magics have put into the shell, the namespace and the environment."""
         ended = ["logged out"] if list(self._logins) else []
         self._logins.clear()
-        if self._flow_made is not None:
-            self._flow_made.close()
-        if self._sandbox_made is not None and self._sandbox_made.stop():
+        if "_workbench" in vars(self) and self._workbench.close():
             ended.append("the sandbox has stopped")
         if ended:
             _say(f"m3ter_nb was unloaded: {' and '.join(ended)}.")
         self._shell.events.unregister("pre_run_cell", self._before_cell)
-        self._shell.events.unregister("post_run_cell", self._after_cell)
         self._shell.Completer.custom_matchers.remove(self._matcher)
         configurables: list[Any] = self._shell.configurables
         configurables.remove(self)  # Magics puts itself there, so that %config knows it
@@ -276,92 +235,11 @@ class M3terMagics(Magics):
     def _before_cell(self, _info: object = None) -> None:
         self._logins.before_cell()
 
-    def _after_cell(self, _result: object = None) -> None:
-        """Say what ``login = %m3ter_login`` would leave unsaid: an assigned value is not displayed."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            handle.quiet = False
-            if not handle.shown:
-                _say(repr(handle))
+    @cached_property
+    def _workbench(self) -> Workbench:
+        from m3ter_nb.notebook.workbench import Workbench
 
-    @property
-    def _flow(self) -> LoginFlow:
-        if self._flow_made is None:
-            from IPython.display import display
-
-            from m3ter_nb.notebook.log_in import LoginFlow
-
-            self._flow_made = LoginFlow(
-                self._logins,
-                say=_say,
-                show=display,
-                sandbox=lambda: self._sandbox.running,
-                start_sandbox=self._start_sandbox,
-            )
-        return self._flow_made
-
-    @property
-    def _sandbox(self) -> SandboxControl:
-        if self._sandbox_made is None:
-            from m3ter_nb.notebook.twin import SandboxControl
-
-            self._sandbox_made = SandboxControl()
-        return self._sandbox_made
-
-    @property
-    def _write_guard(self) -> WriteGuard:
-        if self._guard is None:
-            from m3ter_nb.notebook.call import WriteGuard
-
-            self._guard = WriteGuard(
-                lambda: input if self._front_end.prompts else None,
-                lambda: self._sandbox.running.url if self._sandbox.running else "",
-            )
-        return self._guard
-
-    @property
-    def _front_end(self) -> FrontEnd:
-        from m3ter_nb.notebook import front_end
-        from m3ter_nb.notebook.log_in import FrontEnd
-
-        return FrontEnd(
-            shows_forms=front_end.can_show_form(self._shell),
-            prompts=front_end.can_prompt(self._shell),
-            echoes=getattr(self._shell, "kernel", None) is not None,
-            waits=front_end.can_wait_for_form(self._shell),
-            binder=front_end.on_binder(),
-        )
-
-    def _start_sandbox(self) -> Sandbox:
-        return self._sandbox.start()
-
-    def _login_options(self, arguments: Namespace) -> LoginOptions:
-        from m3ter_nb.notebook.log_in import LoginOptions
-        from m3ter_nb.wire.transport import Timeout
-
-        chosen = {"form": arguments.form, "prompt": arguments.prompt, "env": arguments.env is not None}
-        ways = [way for way, is_chosen in chosen.items() if is_chosen]
-        if len(ways) > 1:
-            raise InvalidArgument(f"--{' and --'.join(ways)} exclude each other; choose one.")
-        return LoginOptions(
-            way=ways[0] if ways else None,
-            dotenv=arguments.env or None,
-            name=checked_name(arguments.name),
-            org_id=arguments.org_id,
-            base_url=arguments.base_url or self.base_url or None,
-            refresh=not arguments.no_refresh,
-            timeout=Timeout(self.connect_timeout, self.read_timeout),
-            margin=self.refresh_margin,
-        )
-
-    def _show_login(self, arguments: Namespace) -> None:
-        from m3ter_nb.auth.credentials import find_host
-        from m3ter_nb.bridges import snippets
-        from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url
-
-        base_url = arguments.base_url or self.base_url or find_host().base_url or DEFAULT_BASE_URL
-        write = snippets.curl_login if arguments.show == "curl" else snippets.python_login
-        _say(write(checked_base_url(base_url)))
+        return Workbench(self._shell, self, self._logins, _say)
 
 
 def load(shell: InteractiveShell) -> None:

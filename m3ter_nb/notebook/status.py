@@ -5,22 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.token import time_left
+from m3ter_nb.notebook.logins import DEFAULT_NAME
 from m3ter_nb.views.status import Status
 
 if TYPE_CHECKING:
     from m3ter_nb.auth.source import TokenSource
-    from m3ter_nb.notebook.logins import Login
+    from m3ter_nb.notebook.logins import Login, Logins
 
-__all__ = ["login_status"]
+__all__ = ["status_of"]
 
 
-def login_status(login: Login, others: tuple[str, ...] = ()) -> Status:
+def status_of(logins: Logins, name: str | None) -> Status:
     """Say who is logged in, where, from where, and for how long; asks ``users/me`` once.
 
     Args:
-        login: the login.
-        others: names of the other logins.
+        logins: of the notebook.
+        name: of one login; None for the plain one, or the first where there is no plain one.
     """
+    names = tuple(login.name for login in logins)
+    asked = name or (DEFAULT_NAME if DEFAULT_NAME in names or not names else names[0])
+    login = logins.find(asked)
+    if login is None:
+        others = (f"Logged in: {', '.join(names)}.",) if names else ()
+        option = f" --name {name}" if name else ""
+        return Status(f"Not logged in: run %m3ter_login{option}.", (), others)
+    return _login_status(login, tuple(other for other in names if other != asked))
+
+
+def _login_status(login: Login, others: tuple[str, ...]) -> Status:
     session = login.session
     token = session.source.current
     if token is None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from m3ter_nb.auth.credentials import VARIABLES
 from m3ter_nb.errors import InvalidArgument, MissingExtra
 from m3ter_nb.views.status import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from m3ter_nb.sandbox import Sandbox
 
-__all__ = ["SandboxControl", "SandboxStatus"]
+__all__ = ["VALUED_FAULTS", "SandboxControl", "SandboxStatus"]
+
+#: The faults that take a value.
+VALUED_FAULTS = ("fail", "delay", "refuse", "accept")
 
 # Seconds (https://docs.m3ter.com/api/authentication).
 _DOCUMENTED_LIFETIME = 18_000
@@ -177,6 +182,36 @@ class SandboxControl:
         except (ValueError, LookupError) as error:
             raise InvalidArgument(f"%m3ter_sandbox {kind}: {error}") from None
         return said
+
+    def carry_out(self, action: str, value: str | None, options: Mapping[str, Any]) -> SandboxStatus | str:
+        """Do what ``%m3ter_sandbox`` was asked to; return a status to show, or a sentence to say.
+
+        Args:
+            action: ``start``, ``stop``, ``status``, ``reset``, ``log``, or a kind of :meth:`fault`.
+            value: of a fault that takes one.
+            options: ``port`` and ``token_lifetime`` for ``start``; ``times``, ``path`` and ``retry_after`` for a fault.
+
+        Raises:
+            InvalidArgument, MissingExtra: as the method that does it.
+        """
+        if value is not None and action not in VALUED_FAULTS:
+            raise InvalidArgument(f"%m3ter_sandbox {action} takes no value; %m3ter_sandbox? shows what does.")
+        match action:
+            case "stop":
+                return "The sandbox has stopped." if self.stop() else "No sandbox runs in this kernel."
+            case "log":
+                return self.log()
+            case "start":
+                self.start(options["port"], options["token_lifetime"])
+            case "reset":
+                self.reset()
+            case "status":
+                return self.status(assumptions=True)
+            case kind:
+                return self.fault(
+                    kind, value, **{name: options[name] for name in ("times", "path", "retry_after")}
+                )
+        return self.status()
 
     def _needed(self) -> Sandbox:
         running = self.running

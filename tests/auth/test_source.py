@@ -497,19 +497,22 @@ def test_a_name_that_the_user_deleted_stays_deleted(session: M3terSession, clock
     assert "m3ter_token" not in namespace
 
 
-def test_a_renewal_is_told_to_listeners_once(session: M3terSession, clocks: TwoClocks) -> None:
+def test_a_new_login_each_renewal_and_the_end_are_told_to_listeners_once(
+    session: M3terSession, clocks: TwoClocks
+) -> None:
     namespace: dict[str, object] = {}
     logins = Logins(namespace)
-    renewed: list[str] = []
-    logins.on_renewal(lambda login: renewed.append(login.name))
+    told: list[tuple[str, bool]] = []
+    logins.on_change(lambda name, login: told.append((name, login is not None)))
     logins.add("m3ter", session, typed=False)
     namespace["m3ter_token"] = "mine"
     clocks.advance(FIVE_HOURS - 300)
 
     for _ in range(3):
         logins.before_cell()
+    logins.remove("m3ter")
 
-    assert renewed == ["m3ter"]
+    assert told == [("m3ter", True), ("m3ter", True), ("m3ter", False)]
 
 
 def test_a_session_that_the_user_closed_leaves_the_token_variable_alone(session: M3terSession) -> None:

@@ -79,6 +79,25 @@ def test_login_is_said_once_where_its_value_is_displayed(
     assert capsys.readouterr().out.count("Logged in to") == 1
 
 
+def test_a_login_assigned_to_a_name_can_be_shown_in_a_later_cell(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("login = %m3ter_login", store_history=True).raise_error()
+    capsys.readouterr()
+    shell.run_cell("login", store_history=True).raise_error()
+
+    assert capsys.readouterr().out.count("Logged in to") == 1
+
+
+def test_a_login_says_so_before_the_next_line_of_its_cell_runs(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("%m3ter_login\nprint('the next line')").raise_error()
+
+    said = capsys.readouterr().out
+    assert said.index("Logged in to") < said.index("the next line")
+
+
 def test_login_where_nobody_can_type_names_the_variables(shell: InteractiveShell) -> None:
     with pytest.raises(CredentialsMissing, match=r"nobody can type here.*M3TER_API_KEY and M3TER_API_SECRET"):
         run(shell, "%m3ter_login")

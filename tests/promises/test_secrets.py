@@ -31,8 +31,11 @@ import m3ter_nb
 from m3ter_nb.auth.credentials import find_settings
 from m3ter_nb.errors import M3terError, TokenExpired
 from m3ter_nb.form import LoginForm
-from m3ter_nb.notebook.log_in import FrontEnd, LoginFlow, LoginOptions
+from m3ter_nb.notebook.front_end import FrontEnd
+from m3ter_nb.notebook.log_in import LoginFlow
+from m3ter_nb.notebook.login_options import LoginOptions
 from m3ter_nb.notebook.logins import Logins
+from m3ter_nb.notebook.twin import SandboxControl
 from m3ter_nb.sandbox import DEMO_ORG_ID
 from odd_servers import OddServer, answer, reset, token_answer
 
@@ -755,13 +758,7 @@ def forms(watch: Watch, sent: list[str]) -> Iterator[list[LoginForm]]:
     """Return the form that a login showed, as a list of one."""
     shown: list[Any] = []
     logins = Logins(watch.shell.user_ns, watch.keep)
-    flow = LoginFlow(
-        logins,
-        say=watch.keep,
-        show=shown.append,
-        sandbox=lambda: None,
-        start_sandbox=lambda: pytest.fail("no"),
-    )
+    flow = LoginFlow(logins, SandboxControl(), say=watch.keep, show=shown.append)
     flow.login(LoginOptions(way="form"), FrontEnd(shows_forms=True, echoes=True, waits=True))
     yield shown
     flow.close()
@@ -869,7 +866,7 @@ CELLS = [
     "import os, json\nimport m3ter_nb.notebook.front_end as front_end\nfront_end.can_show_form = lambda shell: True",
     "%load_ext m3ter_nb\n%m3ter_login --form",
     (
-        "flow = get_ipython().magics_manager.registry['M3terMagics']._flow\n"
+        "flow = get_ipython().magics_manager.registry['M3terMagics']._workbench.flow\n"
         "message = json.dumps({'key_id': os.environ['M3TER_API_KEY'], 'secret': os.environ['M3TER_API_SECRET']})\n"
         "flow._forms[0].widget._handle_custom_msg({'type': 'submit'}, [message.encode()])\n"
         "del message"

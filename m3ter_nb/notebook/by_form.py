@@ -1,0 +1,131 @@
+"""A login by a form: what the form's buttons do, and what it shows of the login of its name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from m3ter_nb.auth.credentials import Credentials, Settings
+from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.form import LoginCard, LoginForm
+from m3ter_nb.notebook.login_options import with_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from m3ter_nb.notebook.login_options import LoginOptions
+    from m3ter_nb.notebook.logins import Login, Logins
+    from m3ter_nb.notebook.twin import SandboxControl
+
+__all__ = ["FormLogin"]
+
+
+class FormLogin:
+    """One form, and the logins that it listens to.
+
+    Args:
+        logins: of the notebook.
+        twin: the kernel's sandbox.
+        options: what was asked for.
+        known: what is known of host and organization.
+        binder: whether this is a public Binder machine.
+        notice: one sentence above the inputs.
+        notify: is told what a person should know while the login is under way.
+
+    Attributes:
+        widget: the form.
+    """
+
+    def __init__(
+        self,
+        logins: Logins,
+        twin: SandboxControl,
+        options: LoginOptions,
+        known: Settings,
+        *,
+        binder: bool,
+        notice: str,
+        notify: Callable[[str], None],
+    ) -> None:
+        self._logins = logins
+        self._twin = twin
+        self._options = options
+        self._known = known
+        self._notify = notify
+        self._notes = ""
+        sandbox = twin.running
+        offered = sandbox is not None and sandbox.url == options.base_url_with(known)
+        self.widget = LoginForm(
+            host=options.host_with(known),
+            on_submit=self._submit,
+            on_demo=self._use_demo if offered else None,
+            on_logout=self._log_out,
+            on_sandbox=self._start_sandbox if binder and not offered else None,
+            binder=binder and not offered,
+            notice=notice,
+        )
+        logins.on_change(self._follow)
+
+    def resume(self) -> bool:
+        """Show the card of a login that was typed for the same host, as Run All finds it; tell whether there is one."""
+        login = self._logins.find(self._options.name)
+        host = self._options.base_url_with(self._known)
+        if login is None or not login.typed or login.session.base_url != host:
+            return False
+        self.widget.show_card(self._card(login))
+        return True
+
+    def _follow(self, name: str, login: Login | None) -> None:
+        """Show what has become of the login of this form's name."""
+        if name != self._options.name:
+            return
+        if login is None:
+            self.widget.show_empty("Logged out.")
+        # Not over a form that is at work, nor over one in which a person types other credentials.
+        elif self.widget.phase == "in" or (self.widget.phase != "busy" and not self.widget.card):
+            self.widget.show_card(self._card(login))
+
+    def _card(self, login: Login) -> LoginCard:
+        me = login.me()
+        organization: dict[str, Any] = me.get("organization") or {}
+        token = login.session.source.current
+        source = login.session.credentials_source
+        return LoginCard(
+            service_user=str((me.get("serviceUser") or {}).get("name") or ""),
+            organization=str(organization.get("organizationName") or (token.org_id if token else None) or ""),
+            organization_type=login.organization_type,
+            host=login.session.host,
+            names=login.names,
+            expires_at=token.expires_at if token else None,
+            renews=login.session.source.renews,
+            source=f"{source}. {self._notes}" if self._notes else source,
+        )
+
+    def _submit(self, key_id: str, secret: str) -> LoginCard:
+        return self._log_in(Credentials.pasted(key_id, secret, source="the form"))
+
+    def _use_demo(self) -> LoginCard:
+        sandbox = self._twin.running
+        if sandbox is None:
+            raise InvalidArgument("The sandbox is not running any more; start it with %m3ter_sandbox.")
+        environ = sandbox.environ
+        return self._log_in(
+            Credentials(environ["M3TER_API_KEY"], environ["M3TER_API_SECRET"], "the sandbox's demo")
+        )
+
+    def _log_in(self, credentials: Credentials) -> LoginCard:
+        # Printed by a widget's message, a note would go where nobody looks: the card says it.
+        self._notes = " ".join(credentials.notes)
+        session = self._options.open(with_credentials(self._known, credentials), self._notify)
+        return self._card(self._logins.add(self._options.name, session, typed=True))
+
+    def _log_out(self) -> None:
+        self._logins.remove(self._options.name)
+
+    def _start_sandbox(self) -> None:
+        sandbox = self._twin.start()
+        self._options = replace(self._options, base_url=sandbox.url, org_id=None)
+        self._known = Settings()
+        self.widget.set_host(self._options.host_with(self._known))
+        self.widget.offer_demo(self._use_demo)
+        self.widget.binder = self.widget.sandbox_offered = False

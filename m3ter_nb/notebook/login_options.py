@@ -1,0 +1,79 @@
+"""What was asked of ``%m3ter_login``, and the token request that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from m3ter_nb.api.login import open_session
+from m3ter_nb.auth.source import DEFAULT_MARGIN
+from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
+from m3ter_nb.wire.transport import DEFAULT_TIMEOUT, Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from m3ter_nb.api.session import M3terSession
+    from m3ter_nb.auth.credentials import Credentials, Settings
+
+__all__ = ["LoginOptions", "with_credentials"]
+
+
+@dataclass(frozen=True)
+class LoginOptions:
+    """What was asked for.
+
+    Attributes:
+        way: ``"form"``, ``"prompt"``, ``"env"``, or None to decide.
+        dotenv: a ``.env`` file to take everything from.
+        name: of the login; its variables begin with it.
+        org_id: the organization that the token must be for.
+        base_url: of the API.
+        refresh: whether the token is renewed; if not, no secret is kept.
+        timeout: seconds to wait.
+        margin: seconds before its end at which the token is renewed.
+    """
+
+    way: str | None = None
+    dotenv: str | None = None
+    name: str = "m3ter"
+    org_id: str | None = None
+    base_url: str | None = None
+    refresh: bool = True
+    timeout: Timeout = DEFAULT_TIMEOUT
+    margin: float = DEFAULT_MARGIN
+
+    def base_url_with(self, known: Settings) -> str:
+        """Return the base URL that a login will go to."""
+        return (self.base_url or known.base_url or DEFAULT_BASE_URL).rstrip("/")
+
+    def host_with(self, known: Settings) -> str:
+        """Return the host that a login will go to."""
+        return urlsplit(self.base_url_with(known)).netloc
+
+    def why_host(self, known: Settings) -> str:
+        """Say who named the host, where that is a file: somebody else may have written it. Else ``""``."""
+        named_by_file = not self.base_url and known.base_url_source.endswith(".env")
+        return f"the host is named by {known.base_url_source}" if named_by_file else ""
+
+    def open(self, settings: Settings, notify: Callable[[str], None]) -> M3terSession:
+        """Make the token request.
+
+        Raises:
+            CredentialsError, ConnectionFailed, InvalidArgument: as :func:`m3ter_nb.login`.
+        """
+        return open_session(
+            settings._replace(
+                base_url=self.base_url or settings.base_url, org_id=self.org_id or settings.org_id
+            ),
+            refresh=self.refresh,
+            timeout=self.timeout,
+            margin=self.margin,
+            notify=notify,
+        )
+
+
+def with_credentials(known: Settings, credentials: Credentials) -> Settings:
+    """Return settings with the credentials that a person has typed."""
+    return known._replace(credentials=credentials, token=None, source=credentials.source)

@@ -1,0 +1,111 @@
+"""What the magics of one shell work with, put together in one place.
+
+Made with the first magic that is run, not with the extension: what it is made of brings urllib3.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from IPython.display import display
+
+from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.notebook import front_end
+from m3ter_nb.notebook.log_in import LoginFlow, LoginHandle
+from m3ter_nb.notebook.login_options import LoginOptions
+from m3ter_nb.notebook.logins import checked_name
+from m3ter_nb.notebook.twin import SandboxControl
+from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url
+from m3ter_nb.wire.transport import Timeout
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from m3ter_nb.notebook.call import WriteGuard
+    from m3ter_nb.notebook.logins import Logins
+
+__all__ = ["Workbench"]
+
+
+class LoginConfig(Protocol):
+    """What ``%config M3terMagics`` sets for logins."""
+
+    base_url: str
+    connect_timeout: float
+    read_timeout: float
+    refresh_margin: float
+
+
+class Workbench:
+    """Logins, the way in, the sandbox and the guard before writes, of one shell.
+
+    Args:
+        shell: the shell.
+        config: what ``%config`` sets.
+        logins: of the notebook.
+        say: tells the person something.
+
+    Attributes:
+        twin: the kernel's sandbox.
+        flow: what logs in and out.
+    """
+
+    def __init__(
+        self, shell: InteractiveShell, config: LoginConfig, logins: Logins, say: Callable[[str], None]
+    ) -> None:
+        self._shell = shell
+        self._config = config
+        self._say = say
+        self.twin = SandboxControl()
+        self.flow = LoginFlow(logins, self.twin, say=say, show=display, cell=lambda: shell.execution_count)
+
+    @cached_property
+    def guard(self) -> WriteGuard:
+        """What asks before a write to a PRODUCTION organization."""
+        from m3ter_nb.notebook.call import WriteGuard
+
+        return WriteGuard(
+            lambda: input if front_end.can_prompt(self._shell) else None,
+            lambda: self.twin.running.url if self.twin.running else "",
+        )
+
+    def log_in(self, arguments: Namespace) -> LoginHandle:
+        """Log in as the options of ``%m3ter_login`` say.
+
+        Raises:
+            InvalidArgument: options exclude each other.
+            M3terError: as :meth:`LoginFlow.login`.
+        """
+        chosen = {"form": arguments.form, "prompt": arguments.prompt, "env": arguments.env is not None}
+        ways = [way for way, is_chosen in chosen.items() if is_chosen]
+        if len(ways) > 1:
+            raise InvalidArgument(f"--{' and --'.join(ways)} exclude each other; choose one.")
+        options = LoginOptions(
+            way=ways[0] if ways else None,
+            dotenv=arguments.env or None,
+            name=checked_name(arguments.name),
+            org_id=arguments.org_id,
+            base_url=arguments.base_url or self._config.base_url or None,
+            refresh=not arguments.no_refresh,
+            timeout=Timeout(self._config.connect_timeout, self._config.read_timeout),
+            margin=self._config.refresh_margin,
+        )
+        return self.flow.login(options, front_end.look_at(self._shell))
+
+    def show_login(self, arguments: Namespace) -> None:
+        """Print the token request as code that runs, and log in to nothing."""
+        from m3ter_nb.auth.credentials import find_host
+        from m3ter_nb.bridges import snippets
+
+        base_url = arguments.base_url or self._config.base_url or find_host().base_url or DEFAULT_BASE_URL
+        write = snippets.curl_login if arguments.show == "curl" else snippets.python_login
+        self._say(write(checked_base_url(base_url)))
+
+    def close(self) -> bool:
+        """Forget the forms and stop the sandbox; tell whether one ran."""
+        self.flow.close()
+        return self.twin.stop()
