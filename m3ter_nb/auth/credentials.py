@@ -1,4 +1,4 @@
-"""The Access Key id and Api Secret of a service user, and where they come from.
+"""The Access Key ID and API Secret of a service user, and where they come from.
 
 One order for every caller: the environment, then ``.env``. What is found is taken as a set: a host or an
 organization id that only ``.env`` names never goes with credentials of the environment, so that a ``.env`` that
@@ -50,14 +50,14 @@ _CONTROL = ("Cc", "Cs")
 
 
 class Credentials:
-    """The Access Key id and Api Secret of one service user.
+    """The Access Key ID and API Secret of one service user.
 
     The secret shows nowhere: not in ``repr``, not in a pickle or a copy of its fields (refused), only through
     :meth:`reveal_secret`. The key id is not shown either: it may be the secret, where the two were swapped.
 
     Args:
-        key_id: the Access Key id.
-        secret: the Api Secret.
+        key_id: the Access Key ID.
+        secret: the API Secret.
         source: where both came from, as a phrase that fits after "from".
         notes: what was mended on the way in (white space, quotes), one sentence each.
 
@@ -73,21 +73,21 @@ class Credentials:
     def __init__(
         self, key_id: str, secret: str, source: str = "arguments", notes: tuple[str, ...] = ()
     ) -> None:
-        self._key_id = _checked("Access Key id", key_id, source)
-        self._secret = _checked("Api Secret", secret, source)
+        self._key_id = _checked("Access Key ID", key_id, source)
+        self._secret = _checked("API Secret", secret, source)
         self._source = source
         self._notes = notes
         if ":" in key_id:
             raise CredentialsError(
-                f"The Access Key id from {source} holds a colon, which no key id can. "
+                f"The Access Key ID from {source} holds a colon, which no key id can. "
                 "Was 'id:secret' pasted into one field?",
             )
         if key_id == secret:
-            raise CredentialsError(f"The Access Key id and the Api Secret from {source} are the same text.")
+            raise CredentialsError(f"The Access Key ID and the API Secret from {source} are the same text.")
 
     @property
     def key_id(self) -> str:
-        """The Access Key id."""
+        """The Access Key ID."""
         return self._key_id
 
     @property
@@ -106,20 +106,20 @@ class Credentials:
         """Take what a person pasted: white space and quotes around a value are removed, and noted.
 
         Args:
-            key_id: the Access Key id as typed.
-            secret: the Api Secret as typed.
+            key_id: the Access Key ID as typed.
+            secret: the API Secret as typed.
             source: where it was typed, as a phrase that fits after "from".
 
         Raises:
             CredentialsError: as the class.
         """
         notes: list[str] = []
-        key_id = _unwrapped(key_id, "Access Key id", notes)
-        secret = _unwrapped(secret, "Api Secret", notes)
+        key_id = _unwrapped(key_id, "Access Key ID", notes)
+        secret = _unwrapped(secret, "API Secret", notes)
         return cls(key_id, secret, source, tuple(notes))
 
     def reveal_secret(self) -> str:
-        """Return the Api Secret in clear."""
+        """Return the API Secret in clear."""
         return self._secret
 
     def __repr__(self) -> str:

@@ -122,7 +122,7 @@ def _refusal(answer: Answer, host: str, credentials: Credentials) -> M3terError:
         when = f"in {wait:.0f} s" if wait else "in a minute"
         return ConnectionFailed(f"{host} cannot give a token now ({status}). Log in again {when}.")
     return LoginRefused(
-        f"{host} does not accept the Access Key id and Api Secret from {credentials.source} ({status}). "
+        f"{host} does not accept the Access Key ID and API Secret from {credentials.source} ({status}). "
         "Check that both belong together, are not swapped, and that the key is ACTIVE in the Console "
         "(Settings > Access > Service Users).",
         status=status,

@@ -132,7 +132,7 @@ import requests
 access_key_id = os.environ['M3TER_API_KEY']
 api_secret = os.environ['M3TER_API_SECRET']
 
-# Encode the Access Key id and Api Secret in base64 format
+# Encode the Access Key ID and API Secret in base64 format
 credentials = base64.b64encode(f'{{access_key_id}}:{{api_secret}}'.encode('utf-8')).decode('utf-8')
 
 # Set the m3ter token endpoint URL

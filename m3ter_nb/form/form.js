@@ -60,9 +60,9 @@ function buildForm(id) {
   const keep = button("Keep the current login");
   const form = make(
     "form", { novalidate: "" },
-    make("div", { class: "m3ter-nb-field" }, make("label", { for: keyId.id }, "Access Key id"), keyId),
+    make("div", { class: "m3ter-nb-field" }, make("label", { for: keyId.id }, "Access Key ID"), keyId),
     make(
-      "div", { class: "m3ter-nb-field" }, make("label", { for: secret.id }, "Api Secret"),
+      "div", { class: "m3ter-nb-field" }, make("label", { for: secret.id }, "API Secret"),
       make("div", { class: "m3ter-nb-secret" }, secret, reveal),
     ),
     make("div", { class: "m3ter-nb-actions" }, submit, demo, keep),
@@ -78,7 +78,7 @@ function buildHelp() {
       "ol", {},
       make("li", {}, "In the m3ter console open Settings, then Access, then Service Users."),
       make("li", {}, "Choose a service user, or create one and give it permissions."),
-      make("li", {}, "Choose Generate Access Key. Copy the Access Key id and the Api Secret: ",
+      make("li", {}, "Choose Generate Access Key. Copy the Access Key ID and the API Secret: ",
         make("strong", {}, "the secret is shown only once"), "."),
     ),
     make("p", {}, "More in ", link, " (opens a new tab)."),
@@ -277,7 +277,7 @@ function render({ model, el }) {
     if (model.get("phase") === "busy") return;
     const empty = [keyId, secret].find((input) => !input.value.trim());
     if (empty) {
-      say(empty === keyId ? "Type the Access Key id." : "Type the Api Secret.", "error");
+      say(empty === keyId ? "Type the Access Key ID." : "Type the API Secret.", "error");
       empty.focus();
       return;
     }

@@ -24,8 +24,8 @@ def ask_credentials(*, hidden_key_id: bool) -> Credentials:
     """
     # Each time by its module: a kernel replaces both functions while a cell runs.
     try:
-        key_id = getpass.getpass("Access Key id (hidden): ") if hidden_key_id else input("Access Key id: ")
-        secret = getpass.getpass("Api Secret (hidden): ")
+        key_id = getpass.getpass("Access Key ID (hidden): ") if hidden_key_id else input("Access Key ID: ")
+        secret = getpass.getpass("API Secret (hidden): ")
     except (KeyboardInterrupt, EOFError):
         cancelled = True
     else:

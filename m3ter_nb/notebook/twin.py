@@ -236,8 +236,8 @@ class SandboxControl:
         environ = sandbox.environ
         lines = (
             ("url", sandbox.url),
-            ("Access Key id", environ["M3TER_API_KEY"]),
-            ("Api Secret", f"{environ['M3TER_API_SECRET']} (public, opens nothing but the sandbox)"),
+            ("Access Key ID", environ["M3TER_API_KEY"]),
+            ("API Secret", f"{environ['M3TER_API_SECRET']} (public, opens nothing but the sandbox)"),
             ("organization", environ["M3TER_ORG_ID"]),
             ("requests so far", str(len(sandbox.log))),
         )

@@ -187,10 +187,10 @@ def test_white_space_and_quotes_around_a_paste_are_removed_and_noted() -> None:
 
     assert (pasted.key_id, pasted.reveal_secret()) == ("key-1", "the secret")
     assert pasted.notes == (
-        "White space around the Access Key id was removed.",
-        "Quotes around the Access Key id were removed.",
-        "White space around the Api Secret was removed.",
-        "Quotes around the Api Secret were removed.",
+        "White space around the Access Key ID was removed.",
+        "Quotes around the Access Key ID were removed.",
+        "White space around the API Secret was removed.",
+        "Quotes around the API Secret were removed.",
     )
 
 
@@ -207,8 +207,8 @@ def test_a_secret_without_white_space_or_quotes_around_it_is_never_changed(secre
 @pytest.mark.parametrize(
     ("key_id", "secret", "says"),
     [
-        ("", "the secret", "The Access Key id from arguments is empty"),
-        ("k", "", "The Api Secret from arguments is empty"),
+        ("", "the secret", "The Access Key ID from arguments is empty"),
+        ("k", "", "The API Secret from arguments is empty"),
         ("k:s", "the secret", "holds a colon"),
         ("same-text", "same-text", "are the same text"),
         ("k", "two\nlines", "control character"),

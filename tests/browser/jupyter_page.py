@@ -286,13 +286,13 @@ class FormOnPage:
 
     @property
     def key_id(self) -> Locator:
-        """The input of the Access Key id, found by its label."""
-        return self.box.get_by_label("Access Key id", exact=True)
+        """The input of the Access Key ID, found by its label."""
+        return self.box.get_by_label("Access Key ID", exact=True)
 
     @property
     def secret(self) -> Locator:
-        """The input of the Api Secret, found by its label."""
-        return self.box.get_by_label("Api Secret", exact=True)
+        """The input of the API Secret, found by its label."""
+        return self.box.get_by_label("API Secret", exact=True)
 
     @property
     def status(self) -> Locator:

@@ -129,7 +129,7 @@ def test_the_keyboard_alone_walks_through_the_form_in_reading_order(lab_gallery:
         )
         lab_gallery.page.keyboard.press("Tab")
 
-    assert walked == ["Access Key id", "Api Secret", "Show the secret", "Log in", "Where do I find these?"]
+    assert walked == ["Access Key ID", "API Secret", "Show the secret", "Log in", "Where do I find these?"]
 
 
 def test_the_secret_can_be_shown_and_hidden_and_is_hidden_again_on_submit(lab_gallery: NotebookPage) -> None:

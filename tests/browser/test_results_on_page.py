@@ -77,4 +77,4 @@ def test_white_space_around_a_paste_is_removed_and_the_card_says_so(open_noteboo
     form.secret.press("Enter")
     form.expect_phase("in")
 
-    expect(form.box).to_contain_text("the form. White space around the Api Secret was removed.")
+    expect(form.box).to_contain_text("the form. White space around the API Secret was removed.")

@@ -130,7 +130,7 @@ def test_the_fields_are_read_from_the_content_where_a_front_end_sends_no_buffers
     ("error", "phase"),
     [
         (LoginRefused("Refused: check the key.", status=401), "refused"),
-        (CredentialsMissing("The Api Secret is empty."), "refused"),
+        (CredentialsMissing("The API Secret is empty."), "refused"),
         (ConnectionFailed("api.m3ter.com could not be reached."), "unreachable"),
         (M3terError("Something else."), "unreachable"),
     ],

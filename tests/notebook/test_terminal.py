@@ -59,8 +59,8 @@ def terminal(sandbox: Sandbox) -> Iterator[Terminal]:
 
 
 def test_login_asks_and_the_secret_is_never_shown(terminal: Terminal, sandbox: Sandbox) -> None:
-    terminal.run("%m3ter_login", "Access Key id: ")
-    terminal.run(DEMO_KEY_ID, r"Api Secret \(hidden\): ")
+    terminal.run("%m3ter_login", "Access Key ID: ")
+    terminal.run(DEMO_KEY_ID, r"API Secret \(hidden\): ")
     said = terminal.run(DEMO_SECRET)
     called = terminal.run("m3ter_session.get('products')")
     shown = terminal.run("print(m3ter_token); m3ter_token")
@@ -75,8 +75,8 @@ def test_login_asks_and_the_secret_is_never_shown(terminal: Terminal, sandbox: S
 
 
 def test_the_history_of_ipython_holds_no_secret(terminal: Terminal) -> None:
-    terminal.run("%m3ter_login", "Access Key id: ")
-    terminal.run(DEMO_KEY_ID, r"Api Secret \(hidden\): ")
+    terminal.run("%m3ter_login", "Access Key ID: ")
+    terminal.run(DEMO_KEY_ID, r"API Secret \(hidden\): ")
     terminal.run(DEMO_SECRET)
     terminal.child.sendline("exit")
     terminal.child.expect(pexpect.EOF)
@@ -92,7 +92,7 @@ def test_the_history_of_ipython_holds_no_secret(terminal: Terminal) -> None:
 def test_leaving_the_key_id_prompt_leaves_a_clean_prompt(
     terminal: Terminal, sandbox: Sandbox, keys: str
 ) -> None:
-    terminal.run("%m3ter_login", "Access Key id: ")
+    terminal.run("%m3ter_login", "Access Key ID: ")
     terminal.child.send(keys)
     said = terminal.expect(_PROMPT)
 
@@ -105,8 +105,8 @@ def test_leaving_the_key_id_prompt_leaves_a_clean_prompt(
 def test_leaving_half_way_through_a_secret_leaves_a_clean_prompt(
     terminal: Terminal, sandbox: Sandbox
 ) -> None:
-    terminal.run("%m3ter_login", "Access Key id: ")
-    terminal.run(DEMO_KEY_ID, r"Api Secret \(hidden\): ")
+    terminal.run("%m3ter_login", "Access Key ID: ")
+    terminal.run(DEMO_KEY_ID, r"API Secret \(hidden\): ")
     terminal.child.send("half-of-it")
     terminal.child.send("\x03")
     said = terminal.expect(_PROMPT)
@@ -120,8 +120,8 @@ def test_leaving_half_way_through_a_secret_leaves_a_clean_prompt(
 
 def test_a_wrong_secret_is_one_line_and_the_next_try_works(terminal: Terminal) -> None:
     for secret, answer in (("wrong-8471", "LoginRefused"), (DEMO_SECRET, DEMO_ORG_ID)):
-        terminal.run("%m3ter_login", "Access Key id: ")
-        terminal.run(DEMO_KEY_ID, r"Api Secret \(hidden\): ")
+        terminal.run("%m3ter_login", "Access Key ID: ")
+        terminal.run(DEMO_KEY_ID, r"API Secret \(hidden\): ")
         said = terminal.run(secret)
 
         assert answer in said

@@ -1,6 +1,6 @@
 """Neither secret nor token shows anywhere: every public path is driven with marked ones, and everything is searched.
 
-A mark is any piece of the Api Secret, of its HTTP Basic form, or of the claims or the signature of a token that the
+A mark is any piece of the API Secret, of its HTTP Basic form, or of the claims or the signature of a token that the
 sandbox issued. What is searched: all that was printed, displayed, logged, saved, set in the environment, sent to a widget,
 or raised, with every local of every frame that an error passed through.
 """
