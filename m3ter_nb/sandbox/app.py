@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from m3ter_nb.sandbox import ingest, organization, resources, search, usage
 from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_json
+from m3ter_nb.sandbox.framing import Malformed
 from m3ter_nb.sandbox.identity import DEMO_ORG_ID, invalid_credentials
 from m3ter_nb.sandbox.ingest import DOWNLOADS
 from m3ter_nb.sandbox.limits import MAX_BODY_BYTES
@@ -25,7 +26,7 @@ __all__ = ["SANDBOX_HEADER", "WIRE", "build"]
 #: Every answer carries this header, so that nobody takes the sandbox for the real thing.
 SANDBOX_HEADER = "X-M3ter-Sandbox"
 #: Where the server puts a list, in which the application says what to do with the connection: "drop" or "cut".
-WIRE = "m3ter_nb.sandbox.http_server"
+WIRE = "m3ter_nb.sandbox.wire"
 
 _TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 _ACTIONS = {
@@ -44,6 +45,7 @@ def build(world: World) -> Flask:
     app.url_value_preprocessor(_drop_organization)
     app.after_request(_sign)
     app.register_error_handler(Refusal, _refused)
+    app.register_error_handler(Malformed, _malformed)
     app.register_error_handler(HTTPException, _failed)
     app.add_url_rule(
         _TOKEN_PATH, "GenerateToken", lambda: _token(world), methods=["POST"], provide_automatic_options=False
@@ -66,6 +68,7 @@ def _token(world: World) -> Response:
     if basic is None or basic.type != "basic":
         raise invalid_credentials()
     answer = world.identity.issue(basic.username or "", basic.password or "")
+    _read_body()
     if request.mimetype == "application/json":
         fields = parse_json(request.get_data())
         grant = fields.get("grant_type") if isinstance(fields, dict) else None
@@ -79,12 +82,20 @@ def _token(world: World) -> Response:
 
 
 def _admit(world: World) -> None:
-    """Let a request through the fault injection, the firewall, the limits and the authorization, in this order."""
+    """Let a request through the fault injection, the firewall, the limits and the authorization, in this order.
+
+    Its body is read at the end: nobody without a token has one kept.
+    """
     _meet_faults(world)
-    if len(request.get_data()) > MAX_BODY_BYTES:
+    if (request.content_length or 0) > MAX_BODY_BYTES:
         raise Refusal(403, "Forbidden")
-    if request.path == _TOKEN_PATH:
-        return
+    if request.path != _TOKEN_PATH:
+        _authorize(world)
+        _read_body()
+
+
+def _authorize(world: World) -> None:
+    """Hold a request to the limits and to what its token allows."""
     api: Api = "ingest" if request.path.endswith("/measurements") and request.method == "POST" else "config"
     if world.limits is not None:
         world.limits.admit_address(api, request.remote_addr or "")
@@ -103,6 +114,12 @@ def _admit(world: World) -> None:
         raise Refusal(403, f"Forbidden: the permission {service}:{action} is missing")
     if world.limits is not None and request.endpoint == "PostUsageDataQuery":
         world.limits.admit_explorer()
+
+
+def _read_body() -> None:
+    """Read the body, which the request keeps; a longer one than the firewall lets through is refused."""
+    if len(request.get_data()) > MAX_BODY_BYTES:
+        raise Refusal(403, "Forbidden")
 
 
 def _meet_faults(world: World) -> None:
@@ -161,6 +178,11 @@ def _refused(refusal: Refusal) -> Response:
         page = f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
         return Response(page, refusal.status, refusal.headers)
     return json_answer(refusal.body, refusal.status, refusal.headers)
+
+
+def _malformed(error: Malformed) -> Response:
+    """Answer a request whose body broke the rules while it was read."""
+    return json_answer({"message": str(error)}, error.status)
 
 
 def _failed(error: HTTPException) -> Response:

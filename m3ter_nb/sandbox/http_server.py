@@ -1,33 +1,38 @@
-"""The HTTP server beneath the application: Werkzeug's threaded server, with connections that stay open.
+"""The HTTP server beneath the application: a thread per connection, and a bound on all that a client can ask for.
 
-Werkzeug's own handler closes every connection after one answer. Ours reads each body whole, so that it can keep the
-connection (HTTP/1.1, RFC 9112), and sends head and body in one write, so that no answer waits for a delayed ACK.
+The kernel of a notebook lives in the same process, so nothing that reaches the port may end it, hang it or make it
+grow: connections, their idle time, heads and bodies are limited, and a body is read when the application asks for it,
+which is after it has looked at the token.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import socket
+import socketserver
 import threading
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
-from werkzeug.test import run_wsgi_app
-
-from m3ter_nb.sandbox.app import SANDBOX_HEADER, WIRE
+from m3ter_nb.sandbox.answers import Refusal
+from m3ter_nb.sandbox.exchange import FOREIGN, Answer, ask, is_local, path_of, refusal
+from m3ter_nb.sandbox.framing import Body, Head, Incoming, Malformed, read_head
+from m3ter_nb.sandbox.limits import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from flask import Flask
+    from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["CannotListen", "Server", "listen"]
+__all__ = ["Bounds", "CannotListen", "Server", "listen"]
 
 _BACKLOG = 128
-#: A longer body is cut off; what is left tells the application that it was over-long.
-_READ_AT_MOST = 16_000_000
+_SERVER = "m3ter_nb-sandbox"
+_GOODBYE_SECONDS = 1.0
+_READ_OVER = 65_536
 
 
 class CannotListen(OSError):
@@ -66,29 +71,68 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-class Server(ThreadedWSGIServer):
+@dataclass(frozen=True)
+class Bounds:
+    """What one server gives at most to all who come.
+
+    Attributes:
+        connections: that are open at once; the one idle for longest makes room for a new one.
+        idle: seconds that a connection waits for a request.
+        request: seconds from the first byte of a request to its last.
+        held: bytes of all bodies that are kept at once.
+    """
+
+    connections: int = 128
+    idle: float = 30.0
+    request: float = 30.0
+    held: int = 32_000_000
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """Serves one application on a listening socket, a thread per connection.
 
     Args:
         listening: the socket; the server takes it over.
         app: the application.
         record: called with method, path and status before each answer is sent (0: dropped without one).
+        bounds: on what clients can make it hold.
     """
 
     daemon_threads = True
 
-    def __init__(self, listening: socket.socket, app: Flask, record: Callable[[str, str, int], None]) -> None:
-        host, port = listening.getsockname()[:2]
-        self._open: set[socket.socket] = set()
-        self._changed = threading.Condition()
+    def __init__(
+        self,
+        listening: socket.socket,
+        app: WSGIApplication,
+        record: Callable[[str, str, int], None],
+        bounds: Bounds | None = None,
+    ) -> None:
+        address = listening.getsockname()
+        super().__init__(address, _Connection, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.host, self.port = address[:2]
+        self.app = app
         self.record = record
-        super().__init__(host, port, app, _Handler, fd=listening.fileno())
-        listening.close()
+        self.bounds = bounds or Bounds()
+        # Each open connection and whether it is idle, the one that has rested for longest first.
+        self._open: dict[socket.socket, bool] = {}
+        self._changed = threading.Condition()
+        self._held = 0
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve one connection in a thread; :meth:`close_connections` knows it from here on."""
         with self._changed:
-            self._open.add(request)
+            admitted = self._make_room()
+            if admitted:
+                self._open[request] = True
+        if not admitted:
+            request.settimeout(_GOODBYE_SECONDS)
+            text = "The sandbox has too many open connections"
+            with contextlib.suppress(OSError):
+                request.sendall(_written(refusal(HTTPStatus.SERVICE_UNAVAILABLE, text), closes=True))
+            self.shutdown_request(request)
+            return
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -97,8 +141,11 @@ class Server(ThreadedWSGIServer):
             super().process_request_thread(request, client_address)
         finally:
             with self._changed:
-                self._open.discard(request)
+                self._open.pop(request, None)
                 self._changed.notify_all()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing in the kernel's output of a client that went away."""
 
     def close_connections(self, patience: float) -> None:
         """End the connections that clients keep open, and wait so many seconds for the work on them to end."""
@@ -108,79 +155,134 @@ class Server(ThreadedWSGIServer):
                     connection.shutdown(socket.SHUT_RDWR)
             self._changed.wait_for(lambda: not self._open, patience)
 
+    def set_idle(self, connection: socket.socket, *, idle: bool) -> None:
+        """Note whether a connection only waits: then it makes room for others."""
+        with self._changed:
+            if self._open.pop(connection, None) is not None:
+                self._open[connection] = idle
 
-class _Handler(WSGIRequestHandler):
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[Callable[[int], None]]:
+        """Yield what counts the bytes of a body that is kept, and forget them at the end.
+
+        Raises:
+            Refusal: from the yielded function: 503, where all bodies together are too large.
+        """
+        own = 0
+
+        def hold(number: int) -> None:
+            nonlocal own
+            with self._changed:
+                if self._held + number > self.bounds.held:
+                    raise Refusal(503, "The sandbox holds too many request bodies at once")
+                self._held += number
+                own += number
+
+        try:
+            yield hold
+        finally:
+            with self._changed:
+                self._held -= own
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been idle for longest, if one more is too many; tell if there is room."""
+        if len(self._open) >= self.bounds.connections:
+            idle = next((connection for connection, rests in self._open.items() if rests), None)
+            if idle is None:
+                return False
+            self._open[idle] = False
+            with contextlib.suppress(OSError):
+                idle.shutdown(socket.SHUT_RDWR)
+            self._changed.wait_for(lambda: len(self._open) < self.bounds.connections, _GOODBYE_SECONDS)
+        return len(self._open) < self.bounds.connections
+
+
+class _Connection(socketserver.BaseRequestHandler):
     """Answers the requests of one connection, one after the other."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
     server: Server
+    request: socket.socket
 
-    @property
-    def server_version(self) -> str:  # type: ignore[override]  # http.server declares an attribute
-        """The ``Server`` header: what this is, and no versions."""
-        return "m3ter_nb-sandbox"
+    def handle(self) -> None:
+        """Answer until one side ends the connection."""
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.incoming = Incoming(self.request)
+        with contextlib.suppress(OSError):
+            while self._comes() and self._answer_next():
+                self.server.set_idle(self.request, idle=True)
 
-    def version_string(self) -> str:
-        """Return the ``Server`` header without the version of Python."""
-        return self.server_version
+    def _comes(self) -> bool:
+        """Wait for the next request; tell whether one begins."""
+        self.incoming.allow(self.server.bounds.idle)
+        comes = self.incoming.wait()
+        self.server.set_idle(self.request, idle=False)
+        return comes
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - Werkzeug's name
-        """Write nothing: the request log of the sandbox is the one to read."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Write nothing, and do not look at the URL: Werkzeug's way of showing it fails for a broken one."""
-
-    def end_headers(self) -> None:
-        """Sign what the server itself refuses before the application sees it."""
-        self.send_header(SANDBOX_HEADER, "m3ter_nb")
-        super().end_headers()
-
-    def run_wsgi(self) -> None:
-        """Answer one request."""
+    def _answer_next(self) -> bool:
+        """Answer one request; tell whether the connection goes on."""
+        self.incoming.allow(self.server.bounds.request)
         try:
-            environ = self.make_environ()
-            body, whole = self._read_body(environ)
-        except ConnectionError:
-            self.close_connection = True
-            return
-        except (ValueError, OSError):
-            self.send_error(400)  # it closes the connection, too
-            return
-        environ["wsgi.input"] = io.BytesIO(body)
-        environ["CONTENT_LENGTH"] = str(len(body))
-        wire: list[str] = []
-        environ[WIRE] = wire
-        chunks, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
-        content = b"".join(chunks)
-        code = int(status.split(" ", 1)[0])
-        self.server.record(self.command, environ["PATH_INFO"], 0 if "drop" in wire else code)
-        if "drop" in wire:
-            self.close_connection = True
-            return
-        if "cut" in wire or not whole:
-            self.close_connection = True
-        head = [f"HTTP/1.1 {status}", f"Server: {self.version_string()}", f"Date: {self.date_time_string()}"]
-        head += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
-        head.append(f"Content-Length: {len(content)}")
-        if self.close_connection:
-            head.append("Connection: close")
-        if "cut" in wire:
-            content = content[: len(content) // 2]
-        if self.command == "HEAD":
-            content = b""
-        self.wfile.write("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + content)
+            head = read_head(self.incoming)
+        except Malformed as error:
+            self._send(refusal(error.status, str(error)))
+            return False
+        if not is_local(head):
+            self.server.record(head.method, path_of(head), HTTPStatus.FORBIDDEN)
+            self._send(refusal(HTTPStatus.FORBIDDEN, FOREIGN))
+            return False
+        return self._answer(head)
 
-    def _read_body(self, environ: dict[str, Any]) -> tuple[bytes, bool]:
-        """Return the body and whether that is all of it."""
-        stream = environ["wsgi.input"]
-        if environ.get("wsgi.input_terminated"):
-            body = stream.read(_READ_AT_MOST)
-            return body, len(body) < _READ_AT_MOST
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        if length < 0:
-            raise ValueError(length)
-        body = stream.read(min(length, _READ_AT_MOST))
-        if len(body) < min(length, _READ_AT_MOST):
-            raise ConnectionError("the client closed the connection in the middle of its request")
-        return body, length <= _READ_AT_MOST
+    def _answer(self, head: Head) -> bool:
+        with self.server.holding() as hold:
+            body = Body(head, self.incoming, MAX_BODY_BYTES + 1, self._proceed, hold)
+            peer, host, port = str(self.client_address[0]), self.server.host, self.server.port
+            try:
+                answer = ask(self.server.app, head, body, host=host, port=port, peer=peer)
+            except Malformed as error:
+                answer = refusal(error.status, str(error))
+        if "drop" in answer.wire:
+            self.server.record(head.method, path_of(head), 0)
+            return False
+        goes_on, answer = self._finish(head, body, answer)
+        goes_on = goes_on and not head.closes and "cut" not in answer.wire
+        self.server.record(head.method, path_of(head), answer.code)
+        self._send(answer, closes=not goes_on, empty=head.method == "HEAD")
+        return goes_on
+
+    def _finish(self, head: Head, body: Body, answer: Answer) -> tuple[bool, Answer]:
+        """Read over what the application left of the body; tell whether another request can follow."""
+        if body.is_broken or body.is_awaited or head.length > MAX_BODY_BYTES:
+            return body.is_read, answer
+        try:
+            return body.skip(MAX_BODY_BYTES), answer
+        except Malformed as error:
+            return False, refusal(error.status, str(error))
+
+    def _proceed(self) -> None:
+        self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _send(self, answer: Answer, *, closes: bool = True, empty: bool = False) -> None:
+        self.request.settimeout(self.server.bounds.request)
+        self.request.sendall(_written(answer, closes=closes, empty=empty))
+        if closes:
+            self._see_off()
+
+    def _see_off(self) -> None:
+        """Read over what still comes: a connection closed with unread bytes takes its answer along (RFC 9112, 9.6)."""
+        self.request.shutdown(socket.SHUT_WR)
+        self.server.set_idle(self.request, idle=True)
+        self.incoming.allow(self.server.bounds.request)
+        with contextlib.suppress(Malformed):
+            while True:
+                self.incoming.some(_READ_OVER)
+
+
+def _written(answer: Answer, *, closes: bool, empty: bool = False) -> bytes:
+    """Return an answer as it goes over the wire, in one piece, so that no part waits for a delayed ACK."""
+    head = [f"HTTP/1.1 {answer.status}", f"Server: {_SERVER}", f"Date: {formatdate(usegmt=True)}"]
+    head += [f"{name}: {value}" for name, value in answer.headers]
+    head.append(f"Content-Length: {len(answer.content)}")
+    if closes:
+        head.append("Connection: close")
+    content = answer.content[: len(answer.content) // 2] if "cut" in answer.wire else answer.content
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (b"" if empty else content)

@@ -25,6 +25,7 @@ __all__ = ["Sandbox"]
 _POLL_SECONDS = 0.05
 _STOP_SECONDS = 5.0
 _LOG_AT_LEAST = 100_000
+_LONGEST_PATH = 256
 
 
 class Sandbox:
@@ -191,6 +192,7 @@ class Sandbox:
             return
         world.stopping.set()
         server.shutdown()
+        server.server_close()
         server.close_connections(_STOP_SECONDS)
         thread.join(_STOP_SECONDS)
         world.store.close()
@@ -208,6 +210,6 @@ class Sandbox:
 
     def _record(self, method: str, path: str, status: int) -> None:
         with self._lock:
-            self._log.append(RequestRecord(method, path, status))
+            self._log.append(RequestRecord(method, path[:_LONGEST_PATH], status))
             if len(self._log) >= 2 * _LOG_AT_LEAST:
                 del self._log[:_LOG_AT_LEAST]

@@ -27,6 +27,7 @@ _PER_ADDRESS = {"config": 20_000, "ingest": 5_000}
 _PER_SECOND = 50
 _EXPLORER_RATE = 1.0
 _EXPLORER_BURST = 10.0
+_MOST_ADDRESSES = 1_000
 
 
 class Limits:
@@ -58,12 +59,17 @@ class Limits:
         """
         now = self._clock()
         with self._lock:
+            if len(self._by_address) > _MOST_ADDRESSES:
+                self._forget_addresses(now - _WINDOW)
             times = self._by_address.setdefault((api, address), deque())
             while times and times[0] <= now - _WINDOW:
                 times.popleft()
             if len(times) >= _PER_ADDRESS[api]:
                 raise Refusal(429, "Too many requests from this address in 5 minutes")
             times.append(now)
+
+    def _forget_addresses(self, before: float) -> None:
+        self._by_address = {key: times for key, times in self._by_address.items() if times[-1] > before}
 
     def admit_organization(self, api: Api) -> None:
         """Count a request of the organization in this second.

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -322,63 +321,6 @@ def test_two_sandboxes_know_nothing_of_each_other(api: Client) -> None:
         stranger.session.headers["Authorization"] = api.session.headers["Authorization"]
 
         assert stranger.get("products").status_code == 403
-
-
-def exchange(sandbox: Sandbox, text: bytes) -> bytes:
-    """Send bytes on a connection of their own, and return all that comes back."""
-    host, port = sandbox.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(text)
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(4096), b""))
-
-
-def test_a_connection_stays_open_between_requests(sandbox: Sandbox) -> None:
-    host, port = sandbox.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        stream = connection.makefile("rb")
-        for _ in range(2):
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert stream.readline() == b"HTTP/1.1 403 FORBIDDEN\r\n"
-            head = dict(line.split(b": ") for line in iter(stream.readline, b"\r\n"))
-            stream.read(int(head[b"Content-Length"]))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"GET / or so HTTP/1.1\r\n\r\n",
-        b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-    ],
-    ids=["request line", "url", "length", "negative", "chunk"],
-)
-def test_garbage_is_400_and_leaves_the_sandbox_well(api: Client, sandbox: Sandbox, text: bytes) -> None:
-    answer = exchange(sandbox, text)
-
-    assert b" 400 " in answer.partition(b"\r\n")[0]
-    assert b"X-M3ter-Sandbox: m3ter_nb\r\n" in answer
-    assert statuses(api, 1) == [200]
-
-
-def test_a_request_that_breaks_off_gets_no_answer(api: Client, sandbox: Sandbox) -> None:
-    assert exchange(sandbox, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab") == b""
-    assert statuses(api, 1) == [200]
-
-
-def test_a_chunked_body_is_understood(api: Client) -> None:
-    def chunks() -> Iterator[bytes]:
-        yield b'{"name": "P", '
-        yield b'"code": "p"}'
-
-    assert api.call("POST", "products", data=chunks()).json()["code"] == "p"
-
-
-def test_a_very_long_body_is_403_and_not_a_broken_pipe(api: Client) -> None:
-    assert api.call("POST", "products", data=b"x" * 20_000_000).status_code == 403
-    assert statuses(api, 1) == [200]
 
 
 def test_every_assumption_is_a_sentence(sandbox: Sandbox) -> None:
