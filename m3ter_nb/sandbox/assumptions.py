@@ -14,6 +14,7 @@ ASSUMPTIONS: tuple[str, ...] = (
     "The token request is not counted against any rate limit.",
     "A new token leaves older ones valid, and a key made inactive leaves its tokens valid.",
     "A missing or garbled bearer token is answered with 403, as an expired one is; all message texts are invented.",
+    'A token that has ended is told apart by WWW-Authenticate: Bearer error="invalid_token" (RFC 6750, section 3.1).',
     "The administrator's permission in the token is written *#*#*#*; only the narrow form is documented.",
     "A service user that may only upload measurements gets 403 for everything else, users/me included.",
     "createdBy and lastModifiedBy are the UUID of the service user.",

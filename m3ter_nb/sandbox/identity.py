@@ -10,7 +10,7 @@ import hmac
 import secrets
 import threading
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,9 @@ UPLOAD_ONLY: Mapping[str, bool] = {"MEASUREMENTS#MEASUREMENTS_UPLOAD#ITEM#*": Tr
 
 # "pt" is a header of m3ter's own, which the strict registry would refuse.
 _REGISTRY = JWSRegistry(strict_check_header=False)
-_PRUNE_ABOVE = 10_000
+#: Of the tokens issued, so many are remembered: the latest.
+_MOST_TOKENS = 10_000
+_ENDED = -(2**63)
 
 
 @cache
@@ -119,7 +121,7 @@ class Identity:
         self._lock = threading.Lock()
         self.token_lifetime = token_lifetime
         self._slot = 0
-        self._live: dict[str, Bearer] = {}
+        self._issued: dict[str, Bearer] = {}
         self._keys: dict[str, _Key] = {}
         self.reset()
 
@@ -184,9 +186,9 @@ class Identity:
             key = _signing_key(self._slot)
         token = jwt.encode(header, claims, key, registry=_REGISTRY)
         with self._lock:
-            if len(self._live) > _PRUNE_ABOVE:
-                self._live = {text: known for text, known in self._live.items() if known.expires_at > now}
-            self._live[token] = bearer
+            self._issued[token] = bearer
+            if len(self._issued) > _MOST_TOKENS:
+                del self._issued[next(iter(self._issued))]
         return {
             "token_type": "Bearer",
             "access_token": token,
@@ -198,19 +200,24 @@ class Identity:
         """Return what the ``Authorization`` header of a call stands for.
 
         Raises:
-            Refusal: 403 where the header is missing, is no bearer token of this sandbox, or has expired.
+            Refusal: 403 where the header is missing, is no bearer token of this sandbox, or its token has ended; then
+                with the challenge of RFC 6750, section 3.1.
         """
         scheme, _, token = (authorization or "").partition(" ")
-        bearer = self._live.get(token.strip()) if scheme.lower() == "bearer" else None
         # A token is looked up rather than verified: one bit more or less and it is not in the table.
-        if bearer is None or bearer.expires_at <= self._clock():
+        bearer = self._issued.get(token.strip()) if scheme.lower() == "bearer" else None
+        if bearer is None:
             raise Refusal(403, "Unauthorized")
+        if bearer.expires_at <= self._clock():
+            raise Refusal(403, "Unauthorized", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
         return bearer
 
     def expire_tokens(self) -> None:
         """Make every token issued so far worthless, and sign with another key, so that new tokens differ."""
         with self._lock:
-            self._live.clear()
+            self._issued = {
+                token: replace(bearer, expires_at=_ENDED) for token, bearer in self._issued.items()
+            }
             self._slot = 1 - self._slot
 
     def public_keys(self) -> list[dict[str, Any]]:

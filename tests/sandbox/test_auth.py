@@ -147,6 +147,31 @@ def test_no_or_a_garbled_bearer_is_403(sandbox: Sandbox, header: str | None) -> 
     assert client.get("products").status_code == 403
 
 
+def test_only_a_token_that_has_ended_is_called_invalid(timed: Sandbox, settable_clock: SettableClock) -> None:
+    """By its time or by expire_tokens; what was never a token, or lacks a permission, is a plain 403."""
+    by_time, by_hand, narrow = (
+        Client(timed).log_in(),
+        Client(timed),
+        Client(timed, NARROW_KEY_ID, NARROW_SECRET),
+    )
+    settable_clock.advance(60)
+    by_hand.log_in()
+    timed.faults.expire_tokens()
+    narrow.log_in()
+    garbled = Client(timed)
+    garbled.session.headers["Authorization"] = "Bearer abc.def.ghi"
+    answers = [client.get("products") for client in (by_time, by_hand, narrow, garbled, Client(timed))]
+
+    assert [answer.status_code for answer in answers] == [403] * 5
+    assert [answer.headers.get("WWW-Authenticate") for answer in answers] == [
+        'Bearer error="invalid_token"',
+        'Bearer error="invalid_token"',
+        None,
+        None,
+        None,
+    ]
+
+
 def test_a_token_changed_by_one_character_is_403(api: Client) -> None:
     scheme_and_token = str(api.session.headers["Authorization"])
     api.session.headers["Authorization"] = scheme_and_token[:-1] + (
