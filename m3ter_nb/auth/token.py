@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import math
+import sys
 from typing import Any, Never, Self
 
 from m3ter_nb.errors import (
@@ -23,8 +24,8 @@ class Token(str):
 
     A ``str``, so that the documented code works as printed: ``f"Bearer {token}"``, ``"Bearer " + token``, a header,
     ``json.dumps``, ``os.environ[...] = token``. Whatever only shows it (``print``, ``repr``, ``str``, ``%whos``, the
-    cell's output) gets a mask that tells the time left. The mask holds ``…``, which no HTTP header can carry, so a
-    masked value used by mistake (``"%s" % token``) fails at once.
+    cell's output) gets a mask that tells the time left. The mask holds ``…`` (a line break, where standard output has
+    no ``…``), which no HTTP header can carry, so a masked value used by mistake (``"%s" % token``) fails at once.
     """
 
     __slots__ = ("_clock", "_lifetime", "_received")
@@ -119,7 +120,7 @@ class Token(str):
         return tuple(sorted({name.split("#")[1] if "#" in name else name for name in granted}))
 
     def __str__(self) -> str:
-        return f"<m3ter token …, {time_left(self.seconds_left)}; .reveal() shows it>"
+        return f"<m3ter token {_unsendable()}{time_left(self.seconds_left)}; .reveal() shows it>"
 
     __repr__ = __str__
 
@@ -136,6 +137,15 @@ class Token(str):
 
     def __deepcopy__(self, memo: dict[int, object]) -> Token:
         return self
+
+
+def _unsendable() -> str:
+    """Return what ``print`` can write and a header cannot carry."""
+    try:
+        "…".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (LookupError, UnicodeEncodeError):
+        return "(masked)\n"
+    return "…, "
 
 
 def time_left(seconds: float | None) -> str:

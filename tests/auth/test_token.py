@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import copy
+import http.client
 import io
 import json
 import logging
 import os
 import pickle
 import pprint
+import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -235,6 +237,25 @@ def _files_of(shell: InteractiveShell) -> list[Any]:
     from pathlib import Path
 
     return [path for path in Path(shell.profile_dir.location).rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
+def test_the_mask_can_be_printed_on_any_stdout_and_sent_in_no_header(
+    token: Token, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
+
+    sys.stdout.write(f"{token!s}\n")
+    sys.stdout.flush()
+
+    assert "5 h 00 min left; .reveal() shows it>" in raw.getvalue().decode(encoding)
+    assert PLAIN not in raw.getvalue().decode(encoding)
+    header = f"Bearer {token!s}"
+    connection = http.client.HTTPConnection("127.0.0.1")
+    connection.putrequest("GET", "/")
+    with pytest.raises(ValueError, match=r"header|latin-1"):
+        connection.putheader("Authorization", header)
 
 
 def test_the_mask_tells_the_time_left(token: Token, clocks: TwoClocks) -> None:

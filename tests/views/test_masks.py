@@ -1,0 +1,128 @@
+"""No view shows a secret or a token, and no view hides what is neither."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from time import process_time
+from typing import Any
+
+import pytest
+from IPython.lib.pretty import pretty
+
+from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.views.masks import MASK, mask, masked
+from m3ter_nb.views.records import Record, Records
+from m3ter_nb.wire.encoding import encode_body
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIyOTA2ZDE4ZiJ9.c2lnbmF0dXJl"
+SIGNED = "https://bucket.s3.amazonaws.com/export.csv?X-Amz-Date=20261101&X-Amz-Signature=0f9e8d7c6b5a"
+
+
+def views(value: Record | Records) -> list[str]:
+    """Return whatever shows a value."""
+    return [str(value), repr(value), value._repr_html_(), pretty(value), pretty([value]), f"{value}"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["access_token", "secret", "apiSecret", "apiKey", "clientSecret", "Authorization", "credentials"],
+)
+def test_a_text_in_a_secret_field_is_masked_in_every_view(field: str) -> None:
+    nested = {"name": "hook", "config": {field: "s3cr3t-value"}, "list": [{field: ["s3cr3t-value"]}]}
+    records = Records([{field: "s3cr3t-value"}, nested])
+
+    for view in [*views(records), *views(records[0]), *views(records[1])]:
+        assert "s3cr3t-value" not in view
+        assert "••••" in view
+    assert records[0][field] == "s3cr3t-value"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        JWT,
+        f"Bearer {JWT}",
+        f"said: {JWT}.",
+        f"https://x.example/?jwt={JWT}&a=1",
+        f"prefix_{JWT}",
+        JWT.rpartition(".")[0] + ".",
+        "Basic c2VjcmV0OnNlY3JldA==",
+        "authorization: bearer 0123456789abcdefghij",
+        "x" * 150 + f" {JWT}",
+    ],
+)
+def test_a_token_is_masked_wherever_it_stands(text: str) -> None:
+    records = Records([{"note": text}, {"note": [{"deep": text}]}])
+
+    for view in [*views(records), *views(records[1])]:
+        assert not re.search("eyJ|c2VjcmV0|0123456789abc", view)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "Basic Subscription"},
+        {"name": "Bearer Certificates"},
+        {"name": "basic 12345678"},
+        {"name": "greyJackets.example.com"},
+        {"name": "eyJackets"},
+        {"description": "No secret, no password: pay by token"},
+        {"nextToken": "cursor"},
+        {"integrationCredentialsId": "public"},
+        {"tokenType": "Bearer"},
+        {"secretSauce": "ketchup"},
+        {"url": "https://example.com/?sign=1&page=2"},
+        {"token": 1532},
+        {"secret": 7, "apiKey": 1.5},
+        {"requiresAuthorization": True, "password": False},
+        {"secret": ""},
+        {"secret": None},
+        {"credentials": {"type": "M3TER_SIGNED_REQUEST"}},
+    ],
+)
+def test_what_is_no_secret_is_shown(fields: dict[str, Any]) -> None:
+    assert masked(fields) == fields
+    assert not any("••••" in view for view in [*views(Record(fields)), *views(Records([fields]))])
+
+
+def test_of_a_signed_url_all_but_the_query_is_shown() -> None:
+    record = Record({"url": SIGNED, "n": 1})
+
+    for view in views(record):
+        assert "https://bucket.s3.amazonaws.com/export.csv?••••" in view
+        assert "0f9e8d7c6b5a" not in view
+
+
+@pytest.mark.parametrize(
+    "fields", [{"secret": "s3cr3t"}, {"name": f"said: {JWT}"}, {"a": [{"url": SIGNED}]}, {"apiKey": ["k", "l"]}]
+)
+def test_a_masked_view_is_never_sent_as_a_value(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument, match="Nothing was sent"):
+        encode_body(masked(fields))
+    assert encode_body(fields)
+
+
+def test_a_value_that_only_looks_like_a_mask_is_sent() -> None:
+    assert encode_body({"name": "Visa •••• 4242"})
+
+
+@pytest.mark.parametrize("piece", ["eyJ", "eyJ.", "bearer ", "Basic\t", "a-", ".", "https://?", "?sig"])
+def test_a_longer_text_takes_no_more_time_a_character(piece: str) -> None:
+    def seconds(length: int) -> float:
+        text = piece * (length // len(piece))
+        start = process_time()
+        mask(text)
+        return process_time() - start
+
+    for shorter, longer in pairwise([seconds(length) for length in (20_000, 200_000)]):
+        assert longer < 40 * shorter + 0.2
+
+
+def test_data_of_any_depth_is_masked() -> None:
+    deep: Any = {"secret": "s3cr3t"}
+    for _ in range(300):
+        deep = [deep]
+
+    assert "s3cr3t" not in repr(Records(deep))
+    assert MASK in repr(masked([[{"secret": "s3cr3t"}]]))
