@@ -10,22 +10,15 @@ they are. Only the views differ, and only the views hide secrets:
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, Protocol, SupportsIndex, overload
 
-from m3ter_nb.errors import MissingExtra
-from m3ter_nb.views.table import (
-    column_order,
-    is_suspicious,
-    masked,
-    noun_of,
-    table_of_entity,
-    table_of_rows,
-    terminal_width,
-)
+from m3ter_nb.views.frame import frame_of
+from m3ter_nb.views.masks import masked, may_hold_secrets
+from m3ter_nb.views.table import MAX_COLUMNS, output_encoding, terminal_width
+from m3ter_nb.views.tabulate import noun_of, table_of_entity, table_of_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import pandas as pd
 
@@ -36,12 +29,8 @@ __all__ = ["Record", "Records", "as_records"]
 # A page is documented as {"data": [...], "nextToken": ...} (https://docs.m3ter.com/api/pagination); the answer of a
 # usage query has hasMoreData instead.
 _PAGE_FIELDS: Final = frozenset({"data", "nextToken", "hasMoreData"})
-_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?")
-_DATE_OR_DATE_TIME: Final = re.compile(rf"\d{{4}}-\d\d-\d\d|{_DATE_TIME.pattern}")
-_DATE_NAME: Final = re.compile(
-    r"(^|\.)(dt[A-Z]\w*|e?ts|date|\w*(Date|Dates|DateTimeUTC|Time|Epoch|DateStart|DateEnd))$"
-)
-_FREE_TEXT: Final = frozenset({"id", "name", "code"})
+# Three cells each: what the widest terminals have room for.
+_TEXT_COLUMNS: Final = 100
 
 
 class _Printer(Protocol):
@@ -56,25 +45,28 @@ class _Printer(Protocol):
 class _Shown:
     """The views that both kinds of value have; each says which table."""
 
-    def _table(self) -> Table:
+    def _table(self, columns: int) -> Table:
         raise NotImplementedError
 
+    def _text(self) -> str:
+        return self._table(_TEXT_COLUMNS).text(terminal_width(), output_encoding())
+
     def _repr_html_(self) -> str:
-        return self._table().html()
+        return self._table(MAX_COLUMNS).html()
 
     def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's protocol
         """Show the table where the value stands alone, and a plain literal inside another container."""
         if len(printer.stack) > 1:
             printer.pretty(masked(self))
         else:
-            printer.text(self._table().text(terminal_width()))
+            printer.text(self._text())
 
     def __str__(self) -> str:
-        return self._table().text(terminal_width())
+        return self._text()
 
     def __repr__(self) -> str:
         literal = super().__repr__()
-        return repr(masked(self)) if is_suspicious(literal) else literal
+        return repr(masked(self)) if may_hold_secrets(literal) else literal
 
 
 class Record(_Shown, dict[str, Any]):
@@ -104,9 +96,9 @@ class Record(_Shown, dict[str, Any]):
         Raises:
             MissingExtra: pandas is not installed.
         """
-        return _frame(self["data"] if self.is_page else [self])
+        return frame_of(self["data"] if self.is_page else [self])
 
-    def _table(self) -> Table:
+    def _table(self, columns: int) -> Table:
         if not self.is_page:
             return table_of_entity(self)
         notes = []
@@ -114,7 +106,7 @@ class Record(_Shown, dict[str, Any]):
             notes.append("more pages: add --all")
         if self.get("hasMoreData"):
             notes.append("more rows match: narrow the dates, or raise limit")
-        return table_of_rows(self["data"], noun=noun_of(self.path), notes=notes)
+        return table_of_rows(self["data"], noun=noun_of(self.path), notes=notes, columns=columns)
 
 
 class Records(_Shown, list[Any]):
@@ -156,22 +148,25 @@ class Records(_Shown, list[Any]):
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas DataFrame, one row per entity, the useful columns first.
 
-        Nested fields are flattened with dots (``address.country``); lists stay lists. ISO 8601 date-times become
-        UTC datetimes, and so do plain dates in columns named as dates (``startDate``, ``dayEpoch``), if every value
-        of the column is one. An empty list gives an empty frame.
+        Nothing is lost on the way. Nested fields are flattened with dots (``address.country``), but where two fields
+        would share a name the object stays whole; lists stay lists. Whole numbers keep their digits: with gaps they
+        are ``Int64``, and too long ones stay Python's own. ISO 8601 date-times become UTC datetimes, if every value
+        of the column is one. Plain days, in columns named as dates (``startDate``, ``dayEpoch``), become naive
+        datetimes at midnight: a day has no time zone (``frame["startDate"].dt.strftime("%Y-%m-%d")`` gives m3ter's
+        text again). An empty list gives an empty frame.
 
         Raises:
             MissingExtra: pandas is not installed.
         """
-        return _frame(self)
+        return frame_of(self)
 
-    def _table(self) -> Table:
+    def _table(self, columns: int) -> Table:
         notes = []
         if self.partial:
             notes.append("partial: the reading was cut short, there are more")
         elif self.next_token:
             notes.append("more pages: add --all")
-        return table_of_rows(self, noun=noun_of(self.path), notes=notes)
+        return table_of_rows(self, noun=noun_of(self.path), notes=notes, columns=columns)
 
 
 def as_records(decoded: Any, *, path: str = "") -> Any:
@@ -191,37 +186,3 @@ def as_records(decoded: Any, *, path: str = "") -> Any:
     if record.is_page:
         record["data"] = Records(record["data"], path=path, next_token=record.get("nextToken") or None)
     return record
-
-
-def _frame(rows: Sequence[Any]) -> pd.DataFrame:
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingExtra(
-            "to_frame() needs pandas, which is not installed: pip install 'm3ter-nb[pandas]'"
-        ) from error
-    if not rows:
-        return pd.DataFrame()
-    frame = pd.json_normalize([row if isinstance(row, dict) else {"value": row} for row in rows])
-    names = [str(name) for name in frame.columns]
-    frame = frame[column_order(names, nested=[name for name in names if "." in name])]
-    for name in frame.columns:
-        if _holds_dates(name, frame[name].dropna()):
-            # A moment that pandas cannot hold (year 9999 in pandas 2) must not silently become "no date".
-            moments = pd.to_datetime(frame[name], utc=True, format="ISO8601", errors="coerce")
-            if moments.isna().equals(frame[name].isna()):
-                frame[name] = moments
-    return frame
-
-
-def _holds_dates(name: str, values: Iterable[Any]) -> bool:
-    """Tell whether every value is an ISO 8601 date-time, or a plain date in a column that is named as one."""
-    if name in _FREE_TEXT:
-        return False
-    pattern = _DATE_OR_DATE_TIME if _DATE_NAME.search(name) else _DATE_TIME
-    found = False
-    for value in values:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            return False
-        found = True
-    return found

@@ -6,7 +6,6 @@ import copy
 import io
 import json
 import pickle
-import re
 import sys
 from html.parser import HTMLParser
 from time import perf_counter
@@ -19,10 +18,9 @@ from hypothesis import strategies as st
 from IPython.lib.pretty import pretty
 from wcwidth import wcswidth
 
-from m3ter_nb.errors import MissingExtra
 from m3ter_nb.views.foreign import spell_out
 from m3ter_nb.views.records import Record, Records, as_records
-from m3ter_nb.views.table import table_of_entity, table_of_rows
+from m3ter_nb.views.tabulate import table_of_entity, table_of_rows
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIyOTA2ZDE4ZiJ9.c2lnbmF0dXJl"
 PRODUCT = {
@@ -280,41 +278,6 @@ def test_east_asian_text_keeps_the_columns_aligned() -> None:
     assert lines[2:4] == ["計測  a", "abcd  b"]
 
 
-@pytest.mark.parametrize(
-    "field", ["access_token", "secret", "apiSecret", "apiKey", "clientSecret", "Authorization"]
-)
-def test_a_secret_field_is_masked_in_every_view(field: str) -> None:
-    nested = [{"name": "hook", "config": {field: "s3cr3t-value"}}]
-    records = Records([{field: "s3cr3t-value"}, *nested])
-
-    for view in (
-        str(records),
-        repr(records),
-        records._repr_html_(),
-        pretty(records),
-        repr(records[1]),
-        str(records[1]),
-    ):
-        assert "s3cr3t-value" not in view
-        assert "••••" in view
-    assert records[0][field] == "s3cr3t-value"
-
-
-@pytest.mark.parametrize("text", [JWT, f"Bearer {JWT}", f"said: {JWT}.", "Basic c2VjcmV0OnNlY3JldA=="])
-def test_a_token_is_masked_wherever_it_stands(text: str) -> None:
-    records = Records([{"note": text}, {"note": [{"deep": text}]}])
-
-    for view in (str(records), repr(records), records._repr_html_(), str(records[1]), repr(records[1])):
-        assert "eyJhbGci" not in view
-        assert "c2VjcmV0" not in view
-
-
-def test_the_cursor_and_public_ids_are_not_masked() -> None:
-    record = Record({"nextToken": "cursor", "integrationCredentialsId": "public", "tokenType": "Bearer"})
-
-    assert re.findall("cursor|public|Bearer", str(record)) == ["cursor", "public", "Bearer"]
-
-
 def test_repr_is_the_literal_of_the_data() -> None:
     assert repr(as_records([PRODUCT])) == repr([PRODUCT])
     assert repr(as_records(PRODUCT)) == repr(PRODUCT)
@@ -354,59 +317,6 @@ def test_the_table_of_ten_thousand_rows_takes_half_of_pandas_time_at_most() -> N
     assert best(records._repr_html_) <= 0.5 * best(frame._repr_html_)
 
 
-def test_a_frame_has_the_useful_columns_first_and_nested_fields_flattened() -> None:
-    frame = as_records(products(2), path="products").to_frame()
-
-    assert list(frame.columns) == ["name", "code", "id", "version", "dtCreated", "customFields.tier"]
-    assert list(frame["customFields.tier"]) == ["gold", "gold"]
-
-
-def test_a_page_becomes_the_frame_of_its_data() -> None:
-    frame = as_records({"data": products(2), "nextToken": "abc"}).to_frame()
-
-    assert list(frame["code"]) == ["code_0", "code_1"]
-
-
-def test_an_entity_becomes_a_frame_of_one_row() -> None:
-    assert as_records(PRODUCT).to_frame().shape == (1, 6)
-
-
-def test_an_empty_list_becomes_an_empty_frame() -> None:
-    assert Records().to_frame().empty
-    assert as_records({"data": []}).to_frame().empty
-
-
-@pytest.mark.parametrize("field", ["dtCreated", "ts", "eventTime", "startDateTimeUTC", "customFields.seen"])
-def test_a_column_of_date_times_becomes_utc_moments(field: str) -> None:
-    rows = [{field: "2026-10-01T09:30:00.000Z"}, {field: None}, {field: "2026-10-01T12:30:00+02:00"}]
-
-    column = Records(rows).to_frame()[field]
-
-    assert column[0] == pd.Timestamp("2026-10-01T09:30:00Z")
-    assert column[1] is pd.NaT
-    assert column[2] == pd.Timestamp("2026-10-01T10:30:00Z")
-
-
-def test_a_plain_date_becomes_a_moment_where_the_column_is_named_as_a_date() -> None:
-    frame = Records([{"startDate": "2026-10-01", "note": "2026-10-01"}]).to_frame()
-
-    assert frame["startDate"][0] == pd.Timestamp("2026-10-01T00:00:00Z")
-    assert frame["note"][0] == "2026-10-01"
-
-
-@pytest.mark.parametrize("value", ["LAST_DAY_OF_ARREARS", "2026-13-45", "2026-10-01 or so", 20261001])
-def test_one_value_that_is_no_date_leaves_the_column_as_it_is(value: Any) -> None:
-    frame = Records([{"billDate": "2026-10-01"}, {"billDate": value}]).to_frame()
-
-    assert list(frame["billDate"]) == ["2026-10-01", value]
-
-
-def test_a_name_that_looks_like_a_date_stays_text() -> None:
-    frame = Records([{"name": "2026-10-01T00:00:00Z", "code": "2026-10-01T00:00:00Z"}]).to_frame()
-
-    assert list(frame.loc[0]) == ["2026-10-01T00:00:00Z", "2026-10-01T00:00:00Z"]
-
-
 def test_a_list_of_plain_values_is_one_column() -> None:
     records = Records(["Notification", "IntegrationEvent"])
 
@@ -414,8 +324,57 @@ def test_a_list_of_plain_values_is_one_column() -> None:
     assert Markup(records._repr_html_()).cells[:2] == ["value", "Notification"]
 
 
-def test_without_pandas_the_message_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii", "cp437", "no such encoding"])
+def test_what_stdout_cannot_hold_is_spelled_out(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    known = "ascii" if " " in encoding else encoding
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, known))
+    records = Records(
+        [{"name": "計測 Zoë", "code": "x" * 80, "secret": "s3cr3t"}, {"name": "b\u202e", "a": [1, 2, 3, 4]}]
+    )
 
-    with pytest.raises(MissingExtra, match=re.escape("pip install 'm3ter-nb[pandas]'")):
-        Records(products(1)).to_frame()
+    sys.stdout.write(f"{records}\n{records[0]}\n")
+    sys.stdout.flush()
+
+    lines = raw.getvalue().decode(known).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "\\u8a08\\u6e2c Zo" in lines[2]
+    assert lines[1].strip("-") == ""
+    assert "s3cr3t" not in raw.getvalue().decode(known)
+
+
+def test_where_stdout_can_hold_it_nothing_is_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stdout in (io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO(), None):
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert str(Records([{"name": "計測"}])) == "name\n────\n計測\n1 row"
+
+
+def test_a_million_fields_are_shown_as_fast_as_two_hundred() -> None:
+    class Counted(dict[str, Any]):
+        """Counts how many of its values are looked at."""
+
+        looked = 0
+
+        def __getitem__(self, name: str) -> Any:
+            self.looked += 1
+            return super().__getitem__(name)
+
+    fields = {f"field{index:07}": index for index in range(1_000_000)} | {"name": "Wide", "id": "i"}
+    row = Counted(fields)
+
+    html, text = Records([row])._repr_html_(), str(Records([row]))
+
+    assert row.looked < 1_000
+    assert len(html) < 5_000
+    assert len(text) < 5_000
+    assert Markup(html).cells[:3] == ["name", "id", "field0000000"]
+    assert text.endswith(", …")
+    assert len(Record(fields)._repr_html_()) < 10_000
+
+
+def test_a_long_list_in_a_cell_is_shortened_to_its_first_items() -> None:
+    bands = [{"lowerLimit": index} for index in range(12)]
+
+    assert '[1, 2, 3, "… 97 more"]' in str(Records([{"name": "a", "items": [1, 2, 3, *range(97)]}]))
+    assert '"… 9 more"' in str(Record({"pricingBands": bands}))
+    assert '"… ' not in str(Record({"pricingBands": bands[:3]}))
