@@ -14,20 +14,27 @@ __all__ = ["LONGEST_BODY", "decode_body", "encode_body", "query_of"]
 
 #: Bytes: m3ter's firewall answers 403 to any longer body (https://docs.m3ter.com/guides/m3ter-apis/waf-rules-for-http-requests).
 LONGEST_BODY = 512_000
+# How a view shows a secret and a signed URL, at the end of a JSON text: sent back, it would overwrite the value.
+_MASKED_VALUES = ('"••••"', '?••••"')
 
 
 def encode_body(value: Any) -> bytes:
     """Encode a value as a JSON body in UTF-8; dates and date-times become ISO 8601 text.
 
     Raises:
-        InvalidArgument: it holds something JSON cannot (NaN included), or is longer than 512,000 bytes.
+        InvalidArgument: it holds something JSON cannot (NaN included), or the mask that a view shows for a secret, or
+            is longer than 512,000 bytes.
     """
     try:
-        body = json.dumps(
-            value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_json
-        ).encode()
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_json)
+        body = text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"The body is not JSON: {error}. Nothing was sent.") from None
+    if any(masked in text for masked in _MASKED_VALUES):
+        raise InvalidArgument(
+            "The body holds a mask (••••) where a secret was: it was copied from a view. "
+            "Put the secret itself there. Nothing was sent.",
+        )
     if len(body) > LONGEST_BODY:
         raise InvalidArgument(
             f"The body has {len(body):,} bytes; m3ter refuses more than {LONGEST_BODY:,}. "

@@ -95,7 +95,8 @@ def test_of_a_signed_url_all_but_the_query_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"secret": "s3cr3t"}, {"name": f"said: {JWT}"}, {"a": [{"url": SIGNED}]}, {"apiKey": ["k", "l"]}]
+    "fields",
+    [{"secret": "s3cr3t"}, {"name": f"said: {JWT}"}, {"a": [{"url": SIGNED}]}, {"apiKey": ["k", "l"]}],
 )
 def test_a_masked_view_is_never_sent_as_a_value(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument, match="Nothing was sent"):
