@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from m3ter_nb.auth.credentials import VARIABLES, Credentials
@@ -22,8 +23,33 @@ if TYPE_CHECKING:
 from clocks import TwoClocks
 from sandbox_fixtures import _shared_sandbox, api, sandbox, settable_clock  # noqa: F401 - fixtures
 
+# A red test is to be red for what was changed: the same examples each time. `make seeds` looks further.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", deadline=None, database=None, print_blob=True)
+hypothesis.settings.load_profile("repeatable")
+
 _LEAKY = (*VARIABLES, "NETRC", "BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+def _as_failure(report: Any) -> Any:
+    """Turn a skip into a failure where ``CI`` is set: there, everything that a test needs is installed."""
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        _, _, reason = report.longrepr
+        report.outcome, report.longrepr = "failed", f"A CI machine must not skip this. {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[Any]:
+    """Skip no test on a CI machine."""
+    return _as_failure((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[Any]:
+    """Skip no file on a CI machine."""
+    return _as_failure((yield))
 
 
 @pytest.fixture(autouse=True)

@@ -66,8 +66,8 @@ class KnownBrowser:
     def install(self) -> str:
         """Install it where there is none, and return its path.
 
-        As root on a system with ``apt-get`` the distribution's package, otherwise, or where that fails, Playwright's
-        own build.
+        As root on a system with ``apt-get`` the distribution's package and what it depends on, otherwise, or where that
+        fails, Playwright's own build. It says so before it does.
 
         Raises:
             RuntimeError: neither could be had.
@@ -76,7 +76,13 @@ class KnownBrowser:
             return found
         ways = [[[sys.executable, "-m", "playwright", "install", self.name]]]
         if _is_root() and shutil.which("apt-get"):
-            ways.insert(0, [["apt-get", "update"], ["apt-get", "install", "-y", self.package]])
+            packages = ["apt-get", "install", "-y", "--no-install-recommends", self.package]
+            ways.insert(0, [["apt-get", "update"], packages])
+        sys.stdout.write(
+            f"No {self.name} found: installing one, for the browser tests ({' '.join(ways[0][-1])}).\n"
+            f"To use one of your own instead: {self.variable}=/path/to/{self.commands[0]}\n"
+        )
+        sys.stdout.flush()
         failed = ""
         for way in ways:
             try:
