@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: `make lab` and `make test`.
+# Two commands do everything on a fresh machine: `make lab` and `make test`. While you work: `make quick`.
 
 # The newest supported Python of the machine; override with: make PYTHON=/path/to/python3.12 lab
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(if $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo yes),$(name))))
@@ -8,7 +8,13 @@ NOTEBOOK ?= notebooks/01_log_in.ipynb
 # JupyterLab refuses to run as root (in a container, say) unless told to; it listens on loopback in any case.
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab demo test check notebooks bench browser badge help clean
+PYTEST := $(BIN)/python -m pytest
+# Tests that share nothing run side by side, as many as there are cores; those that drive a browser one after the other.
+WORKERS ?= auto
+PARALLEL := -n $(WORKERS) --dist loadgroup
+SEEDS ?= 20
+
+.PHONY: lab demo quick test test-more seeds check notebooks bench browser badge picture help clean time-of-test time-of-more
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -20,8 +26,27 @@ demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what i
 	@$(BIN)/python -m nbconvert --to markdown --execute --stdout --log-level=ERROR \
 		--NbConvertBase.display_data_priority=text/plain $(NOTEBOOK)
 
-test: $(VENV)/.test browser check notebooks  ## run every test, the notebooks and the linters
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html:build/coverage
+quick: check  ## run the linters and every test that needs no browser, notebook or network (a minute on two cores)
+	$(PYTEST) -q $(PARALLEL) -m "not browser and not notebook and not network and not more"
+
+test: time-of-test check browser  ## run what CI runs on every change: linters, tests, browsers, notebooks
+	$(PYTEST) $(PARALLEL) -m "not browser and not more" --durations=20 --cov --cov-report=
+	$(PYTEST) -m "browser and not more" --durations=20 --cov --cov-append --cov-report=term --cov-report=html:build/coverage
+	$(MAKE) --no-print-directory notebooks
+
+test-more: time-of-more $(VENV)/.test browser  ## run what is slow and rarely touched: other front ends, lowest pins, the page
+	$(PYTEST) -m more --durations=20
+
+seeds: $(VENV)/.test  ## run the tests on random data with SEEDS other seeds
+	for seed in $$(seq $(SEEDS)); do \
+		$(PYTEST) -q $(PARALLEL) -m "hypothesis and not more" --hypothesis-profile=explore --hypothesis-seed=$$seed || exit 1; \
+	done
+
+time-of-test:
+	@echo "make test takes about 15 minutes on two cores; make quick takes one."
+
+time-of-more:
+	@echo "make test-more takes about 20 minutes on two cores."
 
 check: $(VENV)/.test
 	$(BIN)/ruff check
@@ -30,7 +55,8 @@ check: $(VENV)/.test
 	$(BIN)/lint-imports
 
 notebooks: $(VENV)/.test
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 120 notebooks
+	PYTHONPATH=tests/helpers $(PYTEST) -p nbval -p over_ipc --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
+		--nbval-cell-timeout 120 -n $(WORKERS) --dist loadfile $(shell $(PYTHON) tests/helpers/walkthroughs.py)
 
 browser: $(VENV)/.test
 	$(BIN)/python tests/browser/browsers.py --install

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from m3ter_nb.sandbox import Sandbox
 
+import over_ipc  # noqa: F401 - before any kernel starts
 from clocks import TwoClocks
 from sandbox_fixtures import _shared_sandbox, api, sandbox, settable_clock  # noqa: F401 - fixtures
 

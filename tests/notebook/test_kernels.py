@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+import over_ipc
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_SECRET
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from m3ter_nb.sandbox import Sandbox
+
+pytestmark = pytest.mark.notebook
 
 _PATIENCE = 60
 
@@ -149,7 +153,16 @@ def test_papermill_stops_at_a_failed_login(clean_environ: None, tmp_path: Path) 
     nbformat.write(notebook, source)
 
     done = subprocess.run(
-        [sys.executable, "-m", "papermill", "--no-progress-bar", str(source), str(tmp_path / "out.ipynb")],
+        [
+            sys.executable,
+            "-m",
+            "over_ipc",
+            "papermill",
+            "--no-progress-bar",
+            str(source),
+            str(tmp_path / "out.ipynb"),
+        ],
+        env={**os.environ, **over_ipc.ENVIRON},
         capture_output=True,
         text=True,
         timeout=_PATIENCE,

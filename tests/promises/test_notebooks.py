@@ -19,9 +19,11 @@ from IPython.core.oinspect import getdoc
 from nbclient import NotebookClient
 
 import m3ter_nb
+import over_ipc
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, Sandbox
+from openapi import read_document
 from places import ROOT
-from surface import DOCUMENT
+from walkthroughs import NAMES, PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,15 +34,6 @@ if TYPE_CHECKING:
     from m3ter_nb.sandbox import AccessKey
 
 SANITIZE = ROOT / "tests" / "nbval.cfg"
-NAMES = (
-    "01_log_in.ipynb",
-    "02_service_user_and_keys.ipynb",
-    "03_curl.ipynb",
-    "04_python.ipynb",
-    "05_calling_the_api.ipynb",
-    "06_token_life.ipynb",
-)
-PATHS = [ROOT / "notebooks" / name for name in NAMES]
 BY_NOTEBOOK = pytest.mark.parametrize("path", PATHS, ids=NAMES)
 
 #: What a notebook writes in the place of the documented host and placeholders, so that it runs and holds no secret.
@@ -74,13 +67,8 @@ def code(name_or_path: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def introduction() -> str:
-    """Return the introduction of the official OpenAPI document; skip where it is absent, but fail on a CI machine."""
-    if not DOCUMENT.exists():
-        reason = f"the OpenAPI document is not at {DOCUMENT}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return str(json.loads(DOCUMENT.read_text("utf-8"))["info"]["description"])
+    """Return the introduction of the official OpenAPI document."""
+    return str(read_document()["info"]["description"])
 
 
 def fenced(introduction: str, language: str, containing: str) -> str:
@@ -185,10 +173,25 @@ def test_each_term_of_the_documented_console_steps_is_there(introduction: str, t
 # The shape of a walkthrough
 
 
-def test_there_are_these_notebooks_and_nothing_else() -> None:
-    tracked = sorted(path.name for path in (ROOT / "notebooks").glob("*.*") if not path.name.startswith("."))
+@pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="no clone: what belongs to the repository is git's to tell"
+)
+def test_the_repository_holds_these_notebooks_and_no_others() -> None:
+    command = ["git", "ls-files", "notebooks/*.ipynb"]
+    tracked = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
 
-    assert tracked == list(NAMES)
+    assert tracked == [f"notebooks/{name}" for name in NAMES]
+
+
+def test_a_notebook_of_the_reader_s_own_is_not_run() -> None:
+    command = ["make", "--dry-run", "notebooks"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    (line,) = (line for line in shown.replace("\\\n", "").splitlines() if "--nbval " in line)
+    assert re.findall(r"\S+\.ipynb", line) == [f"notebooks/{name}" for name in NAMES]
+    assert " notebooks " not in f"{line} "
 
 
 @BY_NOTEBOOK
@@ -328,6 +331,7 @@ def without_sandbox(notebook: Any) -> Any:
     return notebook
 
 
+@pytest.mark.notebook
 @BY_NOTEBOOK
 def test_it_runs_on_an_organization_without_the_sandbox_keeps_its_secret_and_leaves_nothing(
     path: Path, organization: tuple[Sandbox, AccessKey], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -387,12 +391,17 @@ def nbval(path: Path) -> subprocess.CompletedProcess[str]:
         "-q",
         "-p",
         "no:cacheprovider",
+        "-p",
+        "nbval",
+        "-p",
+        "over_ipc",
         "--nbval",
         "--nbval-current-env",
     ]
     return subprocess.run(
         [*command, "--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", "60", path.name],
         cwd=path.parent,
+        env={**os.environ, **over_ipc.ENVIRON},
         capture_output=True,
         text=True,
         timeout=120,
@@ -400,6 +409,7 @@ def nbval(path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.notebook
 def test_an_unchanged_notebook_passes_and_a_changed_output_fails(tmp_path: Path) -> None:
     copy = tmp_path / NAMES[0]
     shutil.copy(PATHS[0], copy)

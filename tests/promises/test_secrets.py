@@ -910,6 +910,7 @@ def saved_by(cells: list[str], marks: Marks, monkeypatch: pytest.MonkeyPatch) ->
     return nbformat.writes(notebook), left.decode("utf-8", "replace")
 
 
+@pytest.mark.notebook
 def test_a_saved_notebook_its_history_and_the_kernel_s_log_hold_neither_secret_nor_token(
     marks: Marks, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -928,6 +929,7 @@ def test_a_saved_notebook_its_history_and_the_kernel_s_log_hold_neither_secret_n
     ]
 
 
+@pytest.mark.notebook
 def test_a_planted_secret_in_a_notebook_and_its_history_is_found(
     marks: Marks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
