@@ -96,9 +96,9 @@ def open_session(
     """Log in with complete settings; the arguments and errors are those of :func:`login`."""
     transport = Transport(
         settings.base_url or DEFAULT_BASE_URL,
-        timeout=Timeout(*timeout) if isinstance(timeout, tuple) else Timeout(timeout, timeout),
+        timeout=Timeout.of(timeout),
         notify=notify,
-        sleep=clock.sleep,
+        clock=clock,
     )
     fetch: Callable[[], Token] | None = None
     if settings.credentials is None:

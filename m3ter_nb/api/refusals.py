@@ -24,13 +24,13 @@ from m3ter_nb.errors import (
     VersionConflict,
 )
 from m3ter_nb.wire.encoding import LONGEST_BODY, decode_body
-from m3ter_nb.wire.transport import retry_after
+from m3ter_nb.wire.retry import retry_after
 
 if TYPE_CHECKING:
     import requests
 
     from m3ter_nb.auth.token import Token
-    from m3ter_nb.wire.transport import Answer
+    from m3ter_nb.wire.answer import Answer
 
 __all__ = ["reason_of", "refused"]
 

@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 
     from m3ter_nb.auth.token import Token
     from m3ter_nb.bridges.requests_auth import TokenAuth
-    from m3ter_nb.wire.transport import Answer, Transport
+    from m3ter_nb.wire.answer import Answer
+    from m3ter_nb.wire.transport import Transport
 
 __all__ = ["M3terSession"]
 
 # Documented as a UUID; what matters is that it stays one segment of a path.
 _ORG_ID = re.compile(r"[\w-]+", re.ASCII)
 _REMEMBERED_VERSIONS = 20_000
+_JSON = {"Content-Type": "application/json"}
 
 
 class M3terSession:
@@ -317,7 +319,7 @@ class M3terSession:
             authorization=self._source.authorization,
             query=query_of(params),
             body=body,
-            content_type="application/json" if body is not None else None,
+            headers=_JSON if body is not None else None,
             repeatable=safe_to_repeat(method, urlsplit(url).path, json),
         )
 

@@ -17,16 +17,19 @@ from m3ter_nb.errors import ConnectionFailed, LoginRefused, M3terError, Unexpect
 from m3ter_nb.hiding import Hidden, without_frames
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock
 from m3ter_nb.wire.encoding import decode_body
-from m3ter_nb.wire.transport import Transport, retry_after
+from m3ter_nb.wire.retry import retry_after
+from m3ter_nb.wire.transport import Transport
 
 if TYPE_CHECKING:
     from m3ter_nb.auth.credentials import Credentials
-    from m3ter_nb.wire.transport import Answer
+    from m3ter_nb.wire.answer import Answer
 
 __all__ = ["fetch_token"]
 
 # A documented answer is about 1 kB; more than this is not a token.
 _LONGEST_ANSWER = 1_000_000
+# Seconds: threads that need a token wait for it, and so does the first cell of a notebook.
+_LONGEST_WAIT = 60.0
 # m3ter's own lifetime, used where an answer does not say (docs: "expires after 18,000 seconds").
 _DOCUMENTED_LIFETIME = 18_000.0
 
@@ -62,9 +65,10 @@ def fetch_token(
         f"{transport.base_url}/oauth/token",
         authorization=partial(_basic, credentials),
         body=b"grant_type=client_credentials",
-        content_type="application/x-www-form-urlencoded",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
         repeatable=True,  # asking twice gives two tokens and changes nothing
-        max_bytes=_LONGEST_ANSWER,
+        total_timeout=min(_LONGEST_WAIT, transport.total_timeout),
+        max_bytes=min(_LONGEST_ANSWER, transport.max_answer_bytes),
     )
     return _token_of(answer, transport.host, credentials, clock)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SYSTEM_CLOCK", "Clock", "Moment"]
+__all__ = ["SYSTEM_CLOCK", "Clock", "Moment", "is_seconds"]
 
 
 class Moment(NamedTuple):
@@ -45,3 +45,13 @@ class Clock(NamedTuple):
 
 
 SYSTEM_CLOCK = Clock()
+
+# What a socket takes has an end.
+_LONGEST = 86_400.0
+
+
+def is_seconds(value: object, *, zero: bool = False) -> bool:
+    """Tell whether a value is a number of seconds, above 0 (or, with ``zero``, from 0 on) and at most a day."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return value <= _LONGEST and (value > 0 or (zero and value == 0))

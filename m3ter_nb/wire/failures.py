@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 from urllib3 import exceptions as u3
 
 from m3ter_nb.errors import (
@@ -13,7 +16,10 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
 )
 
-__all__ = ["translated"]
+if TYPE_CHECKING:
+    from m3ter_nb.wire.bounds import Deadline
+
+__all__ = ["translate"]
 
 _REPEAT = " Run the cell again."
 _CAUTION = " It may have carried out the call all the same: check before you repeat it."
@@ -73,17 +79,17 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
     (
         (u3.DecodeError,),
         UnexpectedAnswer,
-        "{host} sent an answer whose compression is broken. Run the cell again.",
+        "{host} sent an answer whose compression is broken, or was not asked for. Run the cell again.",
     ),
 )
 
 
-def translated(
+def translate(
     error: BaseException,
     host: str,
-    connect: float,
-    read: float,
+    timeout: tuple[float, float],
     *,
+    deadline: Deadline | None = None,
     repeatable: bool = False,
     outside: BaseException | None = None,
 ) -> M3terError:
@@ -92,17 +98,32 @@ def translated(
     Args:
         error: theirs.
         host: that was asked.
-        connect: seconds that were waited for the connection, at most.
-        read: seconds that were waited for each piece of the answer, at most.
+        timeout: seconds that were waited, at most, for the connection and for each piece of the answer.
+        deadline: of the whole request.
         repeatable: whether sending the request twice does no more than sending it once.
         outside: what the caller was handling when the request was made.
     """
     caution = _REPEAT if repeatable else _CAUTION
     reasons = _reasons(error, outside)
+    if deadline is not None and deadline.left() <= 0 and _is_one_of(reasons, (u3.TimeoutError, TimeoutError)):
+        return ConnectionTimeout(
+            f"{host} did not finish its answer within {deadline.seconds:g} s in all.{caution} "
+            "total_timeout sets how long a call may take.",
+        )
     for kinds, ours, text in _TRANSLATIONS:
-        if any(isinstance(reason, kinds) for reason in reasons):
-            return ours(text.format(host=host, connect=connect, read=read, caution=caution))
+        if _is_one_of(reasons, kinds):
+            return ours(text.format(host=host, connect=timeout[0], read=timeout[1], caution=caution))
+    if sys.platform == "emscripten":
+        # A page is not told why: nearly always it is the host, which names no page that may read it.
+        return ConnectionFailed(
+            f"The browser does not let this page read {host} (CORS), or cannot reach it. Use the sandbox here, or a "
+            "Jupyter with a kernel of its own.",
+        )
     return ConnectionBroken(f"{host} broke the connection before its answer was complete.{caution}")
+
+
+def _is_one_of(reasons: list[BaseException], kinds: tuple[type[BaseException], ...]) -> bool:
+    return any(isinstance(reason, kinds) for reason in reasons)
 
 
 def _reasons(error: BaseException, outside: BaseException | None) -> list[BaseException]:

@@ -8,49 +8,48 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
-import time
 import weakref
 from typing import TYPE_CHECKING, NamedTuple, Never
 from urllib.parse import urlsplit
 
 from urllib3 import exceptions as u3
-from urllib3.util.retry import Retry
 from urllib3.util.url import parse_url
 
 from m3ter_nb._version import __version__
 from m3ter_nb.errors import (
     ConnectionBroken,
-    ConnectionFailed,
     Interrupted,
     InvalidArgument,
-    M3terError,
     UnexpectedAnswer,
     UnsafeDestination,
 )
-from m3ter_nb.wire.connections import Connections, ca_bundle, proxy_for
-from m3ter_nb.wire.failures import translated
+from m3ter_nb.hiding import without_frames
+from m3ter_nb.wire.answer import Answer
+from m3ter_nb.wire.body import ACCEPTED_ENCODING
+from m3ter_nb.wire.bounds import Allowance, Deadline, TooLong
+from m3ter_nb.wire.certificates import ca_bundle
+from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, is_seconds
+from m3ter_nb.wire.connections import Connections
+from m3ter_nb.wire.failures import translate
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url, ingest_url, is_loopback, origin
+from m3ter_nb.wire.proxies import proxy_for
+from m3ter_nb.wire.retry import Retrier, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from urllib3.response import BaseHTTPResponse
+__all__ = ["DEFAULT_MAX_ANSWER_BYTES", "DEFAULT_TIMEOUT", "DEFAULT_TOTAL_TIMEOUT", "Timeout", "Transport"]
 
-__all__ = ["DEFAULT_TIMEOUT", "Answer", "Timeout", "Transport", "retry_after"]
-
-# 429, and the statuses a gateway gives for an origin that is briefly away (RFC 9110 section 15.6).
-_RETRY_STATUSES = frozenset({429, 502, 503, 504})
-_TOO_MANY = 429
-_ATTEMPTS_AFTER_THE_FIRST = 3
-# The per-organization limit lasts "for the rest of that second" (docs: config-api-limits).
-_TOO_MANY_FLOOR = 1.0
-#: Seconds: a longer Retry-After is an error that says when to come back.
-LONGEST_WAIT = 60.0
-# Seconds: what a socket takes has an end.
-_LONGEST_TIMEOUT = 86_400.0
 # Seconds: a longer wait is told to the person who waits.
 _SILENT_WAIT = 3.0
+#: Seconds that a request may take in all, its repeats and the waits between them included.
+DEFAULT_TOTAL_TIMEOUT = 300.0
+#: Bytes, decompressed, that an answer may have.
+DEFAULT_MAX_ANSWER_BYTES = 200_000_000
+# What every parser reads alike: no control character, no backslash, nothing that climbs.
+_PLAIN_TARGET = re.compile(r"(?:/(?!\.)|[!-.0-\[\]-~])*", re.ASCII)
 
 _log = logging.getLogger("m3ter_nb")
 
@@ -61,51 +60,41 @@ class Timeout(NamedTuple):
     connect: float = 5.0
     read: float = 30.0
 
+    @classmethod
+    def of(cls, seconds: object) -> Timeout:
+        """Return the timeout that a person means by one number, or by two.
+
+        Raises:
+            InvalidArgument: they are no numbers of seconds, above 0 and at most a day.
+        """
+        pair = seconds if isinstance(seconds, (tuple, list)) else (seconds, seconds)
+        if len(pair) != len(cls._fields) or not all(is_seconds(part) for part in pair):
+            raise InvalidArgument(
+                "A timeout is a number of seconds, above 0 and at most a day; or two, for the connection and for each "
+                "piece of the answer."
+            )
+        return cls(*map(float, pair))
+
 
 DEFAULT_TIMEOUT = Timeout()
 
 
-class Answer:
-    """One answer, its body read.
+_POLICY = RetryPolicy()
 
-    Attributes:
-        method: of the request, upper case.
-        url: of the request.
-        sent_headers: of the request, without Authorization.
-        sent: the body of the request.
-        status: the HTTP status.
-        reason: the phrase beside it, or None.
-        headers: of the answer; names in any case.
-        content: the body, decompressed.
-        attempts: how many requests were sent until it came.
-    """
 
-    __slots__ = (
-        *("attempts", "content", "headers", "method", "reason", "sent", "sent_headers", "status", "url"),
-    )
+class _Request(NamedTuple):
+    """One request, as each attempt sends it."""
 
-    def __init__(
-        self,
-        method: str,
-        url: str,
-        sent_headers: Mapping[str, str],
-        sent: bytes,
-        *,
-        response: BaseHTTPResponse,
-        content: bytes,
-    ) -> None:
-        self.method = method
-        self.url = url
-        self.sent_headers = sent_headers
-        self.sent = sent
-        self.status = response.status
-        self.reason = response.reason
-        self.headers = response.headers
-        self.content = content
-        self.attempts = 1
-
-    def __repr__(self) -> str:
-        return f"Answer({self.status})"
+    method: str
+    url: str
+    where: tuple[str, str, int]
+    target: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    authorization: Callable[[], str]
+    repeatable: bool
+    timeout: Timeout
+    longest: int
 
 
 _open: weakref.WeakSet[Transport] = weakref.WeakSet()
@@ -119,9 +108,11 @@ class Transport:
 
     Args:
         base_url: of the Config API; see :func:`checked_base_url`.
-        timeout: seconds to wait.
+        timeout: seconds to wait, for the connection and for each piece of an answer.
+        total_timeout: seconds that a request may take in all, its repeats and the waits between them included.
+        max_answer_bytes: the longest body of an answer, decompressed.
         notify: is told of a wait of more than a few seconds; the default logs it.
-        sleep: waits a number of seconds; injected by tests.
+        clock: where time comes from, and what waits.
 
     Attributes:
         base_url: without a trailing slash.
@@ -131,33 +122,47 @@ class Transport:
         ca_bundle: the CA file or folder that the environment names, or None.
 
     Raises:
-        InvalidArgument: the base URL is malformed, or the CA bundle that the environment names is not there.
+        InvalidArgument: the base URL is malformed, the CA bundle that the environment names cannot be used, or a
+            number is none.
         UnsafeDestination: plain http to a host that is not loopback.
     """
+
+    base_url = ""  # for the repr, where the constructor raises
 
     def __init__(
         self,
         base_url: str = DEFAULT_BASE_URL,
         *,
         timeout: Timeout = DEFAULT_TIMEOUT,
+        total_timeout: float = DEFAULT_TOTAL_TIMEOUT,
+        max_answer_bytes: int = DEFAULT_MAX_ANSWER_BYTES,
         notify: Callable[[str], None] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.base_url = checked_base_url(base_url)
         self.ingest_url = ingest_url(self.base_url)
-        self.timeout = _checked_timeout(timeout)
+        self.timeout = Timeout.of(timeout)
+        if not is_seconds(total_timeout):
+            raise InvalidArgument("total_timeout is a number of seconds, above 0 and at most a day.")
+        if not _is_count(max_answer_bytes):
+            raise InvalidArgument("max_answer_bytes is a whole number of bytes, such as 200_000_000.")
+        if notify is not None and not callable(notify):
+            raise InvalidArgument("notify is a function that takes a text.")
+        self.total_timeout = float(total_timeout)
+        self.max_answer_bytes = max_answer_bytes
         self.notify = notify or _log.warning
-        self._sleep = sleep
+        self._clock = clock
         self.ca_bundle = ca_bundle() if self.base_url.startswith("https:") else None
         # Read once, as the certificates: what changes later in the environment moves no token.
-        self._proxies = {origin(url): proxy_for(url) for url in (self.base_url, self.ingest_url)}
-        self.origins = frozenset(self._proxies)
-        self._connections = Connections(self._proxies, self.ca_bundle)
+        self.proxies = {origin(url): proxy_for(url) for url in (self.base_url, self.ingest_url)}
+        self.origins = frozenset(self.proxies)
+        self._starts = {_start_of(url): origin(url) for url in (self.base_url, self.ingest_url)}
+        self._connections = Connections(self.proxies, self.ca_bundle)
         _open.add(self)
         self._headers = {
             "User-Agent": f"m3ter_nb/{__version__}",
             "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
+            "Accept-Encoding": ACCEPTED_ENCODING,
         }
 
     @property
@@ -176,6 +181,7 @@ class Transport:
     def __reduce_ex__(self, protocol: object) -> Never:
         raise InvalidArgument("A transport is not pickled or copied: it holds the proxy's password.")
 
+    @without_frames
     def send(
         self,
         method: str,
@@ -184,8 +190,10 @@ class Transport:
         authorization: Callable[[], str],
         query: str = "",
         body: bytes | None = None,
-        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
+        timeout: Timeout | None = None,
+        total_timeout: float | None = None,
         max_bytes: int | None = None,
     ) -> Answer:
         """Send one request, and again where that is safe and may help; the answer's body has been read.
@@ -196,10 +204,12 @@ class Transport:
             authorization: returns the value of the Authorization header, anew for each attempt.
             query: added to the URL's own.
             body: sent as it is.
-            content_type: of the body.
+            headers: besides those that every request has, or in their place.
             repeatable: whether sending twice does no more than sending once. A request that was refused with 429
                 is repeated in any case: it was not carried out.
-            max_bytes: the longest body accepted; None for no bound.
+            timeout: instead of the transport's own.
+            total_timeout: likewise.
+            max_bytes: likewise, the longest body accepted.
 
         Returns:
             The answer, whatever its status.
@@ -209,37 +219,40 @@ class Transport:
             UnsafeDestination: the URL is of another origin.
         """
         url = url.partition("#")[0]
-        url = self._checked(f"{url}{'&' if '?' in url else '?'}{query}" if query else url)
-        headers = self._headers if content_type is None else {**self._headers, "Content-Type": content_type}
-        retry: Retry | None = None
-        attempts = 1
+        url = f"{url}{'&' if '?' in url else '?'}{query}" if query else url
+        request = _Request(
+            method,
+            url,
+            *self._destination(url),
+            {**self._headers, **headers} if headers else self._headers,
+            body,
+            authorization,
+            repeatable,
+            timeout or self.timeout,
+            max_bytes or self.max_answer_bytes,
+        )
+        deadline = Deadline(total_timeout or self.total_timeout, self._clock.monotonic)
+        retrier = Retrier(_POLICY, repeatable=repeatable)
         while True:
-            signed = {**headers, "Authorization": _checked_header(authorization())}
-            answer, failure = self._attempt(method, url, signed, body, max_bytes, repeatable=repeatable)
-            if answer is not None:
-                answer.attempts = attempts
-                if answer.status not in _RETRY_STATUSES:
-                    return answer
-            retry = retry or Retry(
-                total=_ATTEMPTS_AFTER_THE_FIRST,
-                backoff_factor=0.5,
-                backoff_max=8,
-                backoff_jitter=0.25,
-                allowed_methods=None,
-            )
-            retry, wait = _next_wait(retry, method, url, answer, failure, repeatable=repeatable)
-            if retry is None or wait is None:
-                if answer is None:
-                    raise failure or ConnectionFailed(f"No answer from {self.host}.")
-                return answer
-            if wait > _SILENT_WAIT:
-                why = f"answered {answer.status}" if answer is not None else "broke the connection"
-                self.notify(f"{self.host} {why}: trying again in {wait:.0f} s (Interrupt stops the wait).")
-            self._wait(wait)
-            attempts += 1
+            outcome: Answer | ConnectionBroken
+            try:
+                outcome = self._attempt(request, deadline)
+            except ConnectionBroken as error:
+                outcome = error
+            wait = retrier(outcome)
+            if wait is not None and wait < deadline.left():
+                self._wait(wait, outcome)
+            elif isinstance(outcome, Answer):
+                outcome.attempts = retrier.attempts
+                return outcome
+            else:
+                raise outcome
 
-    def _checked(self, url: str) -> str:
-        """Return a URL if it leads to one of the origins, in the eyes of all who read it."""
+    def _destination(self, url: str) -> tuple[tuple[str, str, int], str]:
+        """Return origin and target of a URL if it leads to one of the origins, in the eyes of all who read it."""
+        for start, where in self._starts.items():
+            if url.startswith(start) and _PLAIN_TARGET.fullmatch(url, len(start) - 1):
+                return where, url[len(start) - 1 :]
         if origin(url) not in self.origins:
             raise UnsafeDestination(
                 f"{_shown(url)} is not {self.host}: the token goes to the m3ter API that issued it and nowhere else. "
@@ -247,79 +260,94 @@ class Transport:
             )
         try:
             url.encode()  # urllib3 would send a lone surrogate somehow
-            parsed = parse_url(url)
+            parsed = (
+                parse_url(url) if url.isprintable() else None
+            )  # of the others each parser makes something else
         except (u3.LocationParseError, UnicodeError):
-            raise InvalidArgument(f"{_shown(url)} is not a URL that can be asked for.") from None
+            parsed = None
+        if parsed is None:
+            raise InvalidArgument(f"{_shown(url)} is not a URL that can be asked for.")
         # Once more, for what urllib3 will really ask: parsers differ about odd URLs.
-        if origin(parsed.url) not in self.origins:
+        where = origin(parsed.url)
+        if where not in self.origins:
             raise UnsafeDestination(
                 f"{_shown(url)} leads to another host than {self.host}; nothing was sent."
             )
-        return parsed.url
+        return where, parsed.request_uri
 
-    def _wait(self, seconds: float) -> None:
-        interrupted = False
+    def _wait(self, seconds: float, outcome: Answer | ConnectionBroken) -> None:
+        if seconds > _SILENT_WAIT:
+            why = f"answered {outcome.status}" if isinstance(outcome, Answer) else "broke the connection"
+            self.notify(f"{self.host} {why}: trying again in {seconds:.0f} s (Interrupt stops the wait).")
         try:
-            self._sleep(seconds)
+            self._clock.sleep(seconds)
         except KeyboardInterrupt:
-            interrupted = True
-        if interrupted:
-            raise Interrupted(f"stopped waiting for {self.host}; the call was not made.")
+            raise Interrupted(f"stopped waiting for {self.host}; the call was not made.") from None
 
-    def _attempt(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        body: bytes | None,
-        max_bytes: int | None,
-        *,
-        repeatable: bool,
-    ) -> tuple[Answer | None, M3terError | None]:
-        """Send once. A failure is returned, not raised, so that no frame that holds headers is in its traceback."""
-        interrupted = False
-        foreign: BaseException | None = None
+    @without_frames
+    def _attempt(self, request: _Request, deadline: Deadline) -> Answer:
+        """Send once; what comes is an answer, or one of our errors."""
+        authorization = _checked_header(request.authorization())
         outside = sys.exception()
         try:
-            response = self._connections.send(
-                method, url, headers, body, connect=self.timeout.connect, read=self.timeout.read
+            response, content = self._connections.exchange(
+                request.where,
+                request.method,
+                request.target,
+                {**request.headers, "Authorization": authorization},
+                request.body,
+                connect=request.timeout.connect,
+                allowance=Allowance(deadline, request.timeout.read, request.longest),
             )
-            content = _read(response, max_bytes, self.host)
         except KeyboardInterrupt:
-            interrupted = True
-        except M3terError as error:
-            return None, error.with_traceback(None)
+            raise Interrupted(
+                f"stopped waiting for the answer of {self.host}; it may have carried out the call."
+            ) from None
+        except TooLong:
+            raise self._too_long(request.longest) from None
         except (u3.HTTPError, OSError, ValueError, ArithmeticError, MemoryError) as error:
             # The last three: a length that no answer has.
-            return None, translated(error, self.host, *self.timeout, repeatable=repeatable, outside=outside)
-        except BaseException as error:  # noqa: BLE001 - a signal's handler can raise anything
-            foreign = error
-        else:
-            shown = {name: value for name, value in headers.items() if name != "Authorization"}
-            answer = Answer(method, url, shown, body or b"", response=response, content=content)
-            return answer, None
-        if foreign is not None:
-            foreign.__cause__ = foreign.__context__ = None
-            raise foreign.with_traceback(None)
-        # Raised anew, out of the handler: the first one's frames hold the Authorization header (%xmode Verbose).
-        assert interrupted  # noqa: S101 - the only way here
-        raise Interrupted(f"stopped waiting for the answer of {self.host}; it may have carried out the call.")
+            raise translate(
+                error,
+                self.host,
+                request.timeout,
+                deadline=deadline,
+                repeatable=request.repeatable,
+                outside=outside,
+            ) from None
+        return Answer(
+            response.status,
+            request.method,
+            request.url,
+            request.headers,
+            request.body or b"",
+            response.reason,
+            response.headers,
+            content,
+        )
+
+    def _too_long(self, longest: int) -> UnexpectedAnswer:
+        if longest < self.max_answer_bytes:
+            return UnexpectedAnswer(
+                f"{self.host} answered with more than {longest:,} bytes where a token is a few thousand; "
+                "is it a m3ter API? Check the base URL.",
+            )
+        return UnexpectedAnswer(
+            f"{self.host} answered with more than {longest:,} bytes, which is all that is taken. Ask for less (a "
+            "filter, a smaller pageSize, a shorter period), or log in with a larger max_answer_bytes.",
+        )
 
     def renew_connections(self) -> None:
         """Leave the pooled connections to whoever shares them, and open new ones from now on."""
-        self._connections = Connections(self._proxies, self.ca_bundle)
+        self._connections = Connections(self.proxies, self.ca_bundle)
 
     def close(self) -> None:
         """Close the pooled connections."""
         self._connections.close()
 
 
-def _checked_timeout(timeout: Timeout) -> Timeout:
-    numbers: tuple[object, ...] = timeout
-    for seconds in numbers:
-        if not isinstance(seconds, (int, float)) or not 0 < seconds <= _LONGEST_TIMEOUT:
-            raise InvalidArgument("A timeout is a number of seconds, above 0 and at most a day.")
-    return timeout
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _checked_header(value: str) -> str:
@@ -351,55 +379,7 @@ def _shown(url: str) -> str:
     return shown if len(shown) <= 100 else shown[:99] + "…"
 
 
-def _next_wait(
-    retry: Retry,
-    method: str,
-    url: str,
-    answer: Answer | None,
-    failure: M3terError | None,
-    *,
-    repeatable: bool,
-) -> tuple[Retry | None, float | None]:
-    """Return the next state of the policy and the seconds to wait; ``(None, None)`` to give up."""
-    too_many = answer is not None and answer.status == _TOO_MANY
-    if not (repeatable or too_many) or (answer is None and not isinstance(failure, ConnectionBroken)):
-        return None, None
-    try:
-        retry = retry.increment(method, url, error=u3.ProtocolError())
-    except u3.MaxRetryError:
-        return None, None
-    wait = retry.get_backoff_time()
-    if answer is not None:
-        asked = retry_after(answer)
-        if asked is not None and asked > LONGEST_WAIT:
-            return None, None
-        wait = asked if asked is not None else max(wait, _TOO_MANY_FLOOR) if too_many else wait
-    return retry, wait
-
-
-def retry_after(answer: Answer) -> float | None:
-    """Return the seconds that ``Retry-After`` asks to wait (RFC 9110 section 10.2.3), or None where it does not say."""
-    asked = answer.headers.get("Retry-After")
-    try:
-        return None if asked is None else Retry().parse_retry_after(asked)
-    except (u3.InvalidHeader, ValueError, OverflowError):  # no number and no date, or a date of no calendar
-        return None
-
-
-def _read(response: BaseHTTPResponse, max_bytes: int | None, host: str) -> bytes:
-    """Return the whole body, decompressed, of at most ``max_bytes`` (None: of any length).
-
-    Piece by piece: read at once, a length of the server's own invention would be set aside in memory.
-    """
-    pieces: list[bytes] = []
-    size = 0
-    for piece in response.stream(65_536, decode_content=True):
-        size += len(piece)
-        if max_bytes is not None and size > max_bytes:
-            response.close()
-            raise UnexpectedAnswer(
-                f"{host} answered with more than {max_bytes:,} bytes where a token is a few thousand; "
-                "is it a m3ter API? Check the base URL.",
-            )
-        pieces.append(piece)
-    return b"".join(pieces)
+def _start_of(base_url: str) -> str:
+    """Return how a plain URL of an origin begins; its host ends at the slash, whoever reads it."""
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc}/"

@@ -30,9 +30,10 @@ from m3ter_nb.errors import (
     UnsafeDestination,
 )
 from m3ter_nb.sandbox import DEMO_ORG_ID
-from m3ter_nb.wire.connections import proxy_for
-from m3ter_nb.wire.failures import translated
+from m3ter_nb.wire.clock import Clock
+from m3ter_nb.wire.failures import translate
 from m3ter_nb.wire.hosts import checked_base_url, is_loopback, origin
+from m3ter_nb.wire.proxies import proxy_for
 from m3ter_nb.wire.transport import Timeout, Transport
 from odd_servers import (
     OddServer,
@@ -368,7 +369,7 @@ def test_a_ca_bundle_that_is_not_there_is_named_and_nothing_is_repeated(
     waits: list[float] = []
 
     with pytest.raises(InvalidArgument, match=re.escape(f"{missing}: mend or unset REQUESTS_CA_BUNDLE")):
-        fetch_token(marked, Transport("https://127.0.0.1:9", timeout=SHORT, sleep=waits.append))
+        fetch_token(marked, Transport("https://127.0.0.1:9", timeout=SHORT, clock=Clock(sleep=waits.append)))
 
     assert waits == []
 
@@ -639,7 +640,7 @@ def test_every_exception_of_urllib3_has_our_name_for_it() -> None:
     }
 
     assert {
-        name: type(translated(kind.__new__(kind), "a-host", *SHORT)).__name__ for name, kind in kinds.items()
+        name: type(translate(kind.__new__(kind), "a-host", SHORT)).__name__ for name, kind in kinds.items()
     } == OF_URLLIB3
 
 
@@ -656,20 +657,20 @@ def test_every_exception_of_urllib3_has_our_name_for_it() -> None:
     ],
 )
 def test_every_failure_of_the_socket_has_our_name_for_it(error: Exception, expected: str) -> None:
-    assert type(translated(error, "a-host", *SHORT)).__name__ == expected
+    assert type(translate(error, "a-host", SHORT)).__name__ == expected
 
 
 def test_a_translated_error_repeats_nothing_of_the_library_s_text() -> None:
     error = urllib3.exceptions.ProtocolError("Authorization: marked-8471")
 
-    assert "marked-8471" not in str(translated(error, "a-host", *SHORT))
+    assert "marked-8471" not in str(translate(error, "a-host", SHORT))
 
 
 def test_an_exception_that_wraps_itself_is_translated_too() -> None:
     error = urllib3.exceptions.ProtocolError()
     error.args = (error,)
 
-    assert type(translated(error, "a-host", *SHORT)).__name__ == RETRIED
+    assert type(translate(error, "a-host", SHORT)).__name__ == RETRIED
 
 
 def test_a_transport_shows_its_host_alone() -> None:

@@ -1,0 +1,159 @@
+"""What one request may take: seconds in all, seconds for each step, bytes. Kept at every read and write of its socket.
+
+There is one mechanism for head, body, chunks, ``100 Continue`` and the answer of a proxy: each of them is read through
+a file of ours that first gives the socket the time that is left. What has no end of its own is the look-up of a host's
+name, and what a SOCKS proxy says before the connection stands: there each byte has its own time-out.
+"""
+
+from __future__ import annotations
+
+import io
+from contextvars import ContextVar
+from functools import cache
+from http.client import HTTPConnection, HTTPResponse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from contextvars import Token
+
+__all__ = ["Allowance", "Deadline", "TooLong", "bounded"]
+
+# Bytes of an answer that are not its body: http.client takes 100 lines of 65,536 (each for every 100 Continue).
+_FRAMING = 8_000_000
+
+
+class TooLong(Exception):
+    """An answer has more bytes than it may."""
+
+
+class Deadline:
+    """The moment by which a request is over, its repeats and the waits between them included.
+
+    Args:
+        seconds: from now on.
+        monotonic: the clock.
+
+    Attributes:
+        seconds: as given.
+    """
+
+    __slots__ = ("_end", "_monotonic", "seconds")
+
+    def __init__(self, seconds: float, monotonic: Callable[[], float]) -> None:
+        self.seconds = seconds
+        self._monotonic = monotonic
+        self._end = monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left; 0 or less where it has passed."""
+        return self._end - self._monotonic()
+
+
+class Allowance:
+    """What one attempt may take.
+
+    Args:
+        deadline: of the whole request.
+        step: seconds for each read or write.
+        longest: bytes of the longest body.
+    """
+
+    __slots__ = ("_before", "_bytes_left", "deadline", "longest", "step")
+
+    _before: Token[Allowance | None]
+
+    def __init__(self, deadline: Deadline, step: float, longest: int) -> None:
+        self.deadline = deadline
+        self.step = step
+        self.longest = longest
+        # Chunks of a few bytes each are longer on the wire than what they carry.
+        self._bytes_left = 2 * longest + _FRAMING
+
+    def seconds(self) -> float:
+        """Return how long the next read or write may take.
+
+        Raises:
+            TimeoutError: no time is left.
+        """
+        left = self.deadline.left()
+        if left <= 0:
+            raise TimeoutError
+        return min(self.step, left)
+
+    def spend(self, count: int) -> None:
+        """Count bytes that have come.
+
+        Raises:
+            TooLong: they are more than any answer that may come.
+        """
+        self._bytes_left -= count
+        if self._bytes_left < 0:
+            raise TooLong
+
+    def __enter__(self) -> None:
+        self._before = _allowances.set(self)
+
+    def __exit__(self, *exc_info: object) -> None:
+        _allowances.reset(self._before)
+
+
+# Of the request that this thread makes: connections outlive requests, and are handed out inside urllib3.
+_allowances: ContextVar[Allowance | None] = ContextVar("allowance", default=None)
+
+
+class _BoundedFile(io.RawIOBase):
+    """What a socket brings, within an allowance."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, allowance: Allowance) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._allowance = allowance
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._allowance.seconds())
+        count: int | None = self._raw.readinto(buffer)
+        self._allowance.spend(count or 0)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Bounded:
+    """Makes a connection keep to the allowance of the request that it carries, and print nothing.
+
+    http.client prints whole requests, Authorization included, where a user has set ``debuglevel`` on its class.
+    """
+
+    debuglevel = 0
+    sock: socket.socket | None
+
+    def send(self, data: Any) -> None:
+        allowance = _allowances.get()
+        if self.sock is not None and allowance is not None:
+            self.sock.settimeout(allowance.seconds())
+        super().send(data)  # type: ignore[misc]  # of the connection that it is mixed into
+
+    def response_class(self, sock: socket.socket, *args: Any, **options: Any) -> HTTPResponse:
+        """Stand where http.client looks for the class of an answer: also of a proxy's to CONNECT."""
+        response = HTTPResponse(sock, *args, **options)
+        allowance = _allowances.get()
+        if allowance is not None:
+            response.fp = io.BufferedReader(_BoundedFile(response.fp.detach(), sock, allowance))
+        return response
+
+
+@cache
+def bounded(pool: type[Any]) -> type[Any]:
+    """Return a class of urllib3's pools whose connections keep to the allowance of the request that they carry."""
+    connection = pool.ConnectionCls
+    if not issubclass(connection, HTTPConnection):  # in a browser, which has no sockets
+        return pool
+    kept = type(f"Bounded{connection.__name__}", (_Bounded, connection), {})
+    return type(f"Bounded{pool.__name__}", (pool,), {"ConnectionCls": kept})
