@@ -14,14 +14,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from m3ter_nb.auth.source import REFUSED
-from m3ter_nb.errors import M3terError, MissingExtra, UnsafeDestination
+from m3ter_nb.errors import M3terError, UnsafeDestination
+from m3ter_nb.extras import missing_extra
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, origin
 
 try:
     import httpx
     from m3ter import APIConnectionError, AsyncM3ter, DefaultAsyncHttpxClient, DefaultHttpxClient, M3ter
 except ImportError:
-    raise MissingExtra("The official SDK is not installed; run: %pip install 'm3ter-nb[sdk]'") from None
+    raise missing_extra("The official SDK is not installed", "sdk") from None
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator

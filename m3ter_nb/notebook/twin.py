@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from m3ter_nb.auth.credentials import VARIABLES
-from m3ter_nb.errors import InvalidArgument, MissingExtra
+from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.extras import missing_extra
 from m3ter_nb.views.status import Status
 
 if TYPE_CHECKING:
@@ -93,9 +94,7 @@ class SandboxControl:
         try:
             from m3ter_nb.sandbox import Sandbox
         except ImportError:
-            raise MissingExtra(
-                "The sandbox is not installed; run: %pip install 'm3ter-nb[sandbox]'"
-            ) from None
+            raise missing_extra("The sandbox is not installed", "sandbox") from None
         lifetime = _DOCUMENTED_LIFETIME if token_lifetime is None else token_lifetime
         try:
             sandbox = Sandbox(port or 0, token_lifetime=lifetime).start()

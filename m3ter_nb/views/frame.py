@@ -12,7 +12,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from m3ter_nb.errors import MissingExtra
+from m3ter_nb.extras import missing_extra
 from m3ter_nb.views.columns import column_order
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def frame_of(rows: Sequence[Any]) -> pd.DataFrame:
     try:
         import pandas as pd
     except ImportError as error:
-        raise MissingExtra(
-            "to_frame() needs pandas, which is not installed: pip install 'm3ter-nb[pandas]'"
-        ) from error
+        raise missing_extra("to_frame() needs pandas, which is not installed", "pandas") from error
     columns = _flat_columns(_as_objects(rows))
     order = column_order(columns, nested=[name for name in columns if "." in name])
     return pd.DataFrame({name: _series(name, columns[name]) for name in order}, copy=False)

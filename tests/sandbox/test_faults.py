@@ -378,7 +378,8 @@ def test_a_missing_extra_names_the_command_that_installs_it(missing: str) -> Non
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert ran.stderr.splitlines()[-1] == (
-        f"ImportError: The sandbox needs {missing}, which is not installed: run  pip install 'm3ter-nb[sandbox]'"
+        f"ImportError: The sandbox needs {missing}, which is not installed: "
+        "run  pip install fastjsonschema flask joserfc"
     )
 
 
