@@ -23,6 +23,7 @@ from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook.completion import MagicMatcher
 from m3ter_nb.notebook.logins import DEFAULT_NAME, Logins, checked_name
 from m3ter_nb.notebook.options import candidates, option, parsed
+from m3ter_nb.notebook.question import asked_about, set_question_apart
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from m3ter_nb.notebook.log_in import LoginHandle
     from m3ter_nb.notebook.twin import SandboxStatus
     from m3ter_nb.notebook.workbench import Workbench
+    from m3ter_nb.views.reference import Reference
     from m3ter_nb.views.status import Status
 
 __all__ = ["M3terMagics", "load", "unload"]
@@ -157,8 +159,11 @@ class M3terMagics(Magics):
 
         products = %m3ter GET products --all
         %m3ter GET accounts codes=acme
+        %m3ter help accounts            what can be called, and with what
         %m3ter PUT products/{{product["id"]}} --body product
         """
+        if (question := asked_about(line)) is not None:
+            return _look_up(question)
         from m3ter_nb.notebook.call import make_call, snippet
         from m3ter_nb.notebook.call_line import parse_call
 
@@ -171,6 +176,19 @@ class M3terMagics(Magics):
         if self.confirm_writes:
             self._workbench.guard.check(login, call)
         return make_call(login, call, _say)
+
+    @no_var_expand
+    @line_magic
+    def m3ter_docs(self, line: str) -> Reference:
+        """Look up what the m3ter API takes: %m3ter_docs WORDS, %m3ter_docs METHOD PATH, or alone for an overview.
+
+        It needs no login. WORDS find operations by name, path and fields; METHOD PATH shows one of them whole:
+        parameters, filters, fields with their limits, a body to start from, and the line to type.
+
+        %m3ter_docs credit line items
+        %m3ter_docs POST accounts
+        """
+        return _look_up(line)
 
     @no_var_expand
     @option(
@@ -213,6 +231,7 @@ class M3terMagics(Magics):
         self._shell.register_magics(self)
         self._shell.events.register("pre_run_cell", self._before_cell)
         self._shell.Completer.custom_matchers.append(self._matcher)
+        self._shell.input_transformers_cleanup.append(set_question_apart)
 
     def detach(self) -> None:
         """Take back all that the magics have put into the shell, the namespace and the environment."""
@@ -224,6 +243,7 @@ class M3terMagics(Magics):
             _say(f"m3ter_nb was unloaded: {' and '.join(ended)}.")
         self._shell.events.unregister("pre_run_cell", self._before_cell)
         self._shell.Completer.custom_matchers.remove(self._matcher)
+        self._shell.input_transformers_cleanup.remove(set_question_apart)
         configurables: list[Any] = self._shell.configurables
         configurables.remove(self)  # Magics puts itself there, so that %config knows it
         manager = self._shell.magics_manager
@@ -265,6 +285,12 @@ def unload(shell: InteractiveShell) -> None:
 
 def _say(text: str) -> None:
     print(text)  # noqa: T201 - what a magic says to the person who runs it
+
+
+def _look_up(line: str) -> Reference:
+    from m3ter_nb.notebook.docs import look_up
+
+    return look_up(line)
 
 
 def _call_words(before: str) -> list[str]:
