@@ -1,7 +1,7 @@
-"""Put the Binder badge into the README, made from one setting: ``repository`` of ``[tool.m3ter_nb]`` in pyproject.toml.
+"""Put into the README what depends on one setting: ``repository`` of ``[tool.m3ter_nb]`` in pyproject.toml.
 
-``python docs/badge.py`` rewrites what stands between the two marks in README.md; ``--check`` only tells whether it
-agrees with the setting.
+That is the Binder badge, and where to clone and install from. ``python docs/badge.py`` rewrites what stands between the
+marks in README.md; ``--check`` only tells whether it agrees with the setting.
 """
 
 from __future__ import annotations
@@ -12,12 +12,26 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-_MARKED = re.compile(r"(<!-- badge -->\n).*?(<!-- /badge -->)", re.DOTALL)
 _OPENS = "urlpath=lab/tree/notebooks/01_log_in.ipynb"
+_SOURCE = """\
+```bash
+git clone {clone} m3ter_nb
+cd m3ter_nb
+make lab     # makes a virtual environment, installs, opens JupyterLab on the first notebook
+```
+
+Into an environment of your own:
+
+```bash
+pip install 'm3ter-nb[lab] @ {install}'
+```
+
+(`m3ter-nb` is on no package index; there, the bare name would be somebody else's.)
+"""
 
 
 def badge(repository: str) -> str:
-    """Return the Markdown of the badge; a sentence where the repository's public home is not set.
+    """Return the Markdown of the badge; nothing where the repository's public home is not set.
 
     Args:
         repository: ``owner/name`` on GitHub, or ``""``.
@@ -25,16 +39,31 @@ def badge(repository: str) -> str:
     Source: https://mybinder.readthedocs.io/en/latest/howto/badges.html
     """
     if not repository:
-        return "The launch badge appears here once `repository` is set (see [Binder](#binder)).\n"
+        return ""
     return (
         "[![Launch on Binder](https://mybinder.org/badge_logo.svg)]"
         f"(https://mybinder.org/v2/gh/{repository}/main?{_OPENS})\n"
     )
 
 
+def source(repository: str) -> str:
+    """Return the Markdown that says where to clone and install from.
+
+    Args:
+        repository: ``owner/name`` on GitHub, or ``""``: then the reader has the clone and its URL already.
+    """
+    if not repository:
+        return _SOURCE.format(clone="<URL of this repository>", install="file:///path/to/the/clone")
+    home = f"https://github.com/{repository}.git"
+    return _SOURCE.format(clone=home, install=f"git+{home}")
+
+
 def rewritten(readme: str, repository: str) -> str:
-    """Return the README with the badge of a repository."""
-    return _MARKED.sub(lambda marked: marked.group(1) + badge(repository) + marked.group(2), readme)
+    """Return the README of a repository."""
+    for mark, made in (("badge", badge(repository)), ("source", source(repository))):
+        between = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+        readme = between.sub(rf"\g<1>{made}\g<2>", readme)
+    return readme
 
 
 def main(arguments: list[str]) -> int:
