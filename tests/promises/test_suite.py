@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
+
+import pytest
 
 from places import ROOT
 
@@ -37,3 +41,19 @@ def test_a_ci_machine_skips_nothing() -> None:
     assert done.returncode == 1
     assert "A CI machine must not skip this." in done.stdout
     assert "M3TER_OPENAPI" in done.stdout
+
+
+@pytest.mark.parametrize("name", [".pre-commit-config.yaml", "Makefile"])
+def test_every_file_of_the_tests_that_is_named_there_exists(name: str) -> None:
+    named = re.findall(r"\b(?:tests|docs|notebooks|benchmarks)/[\w./]+\w", (ROOT / name).read_text("utf-8"))
+
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_what_is_packed_as_source_exists() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"][
+        "targets"
+    ]
+
+    assert [name for name in settings["sdist"]["include"] if not (ROOT / name).exists()] == []
