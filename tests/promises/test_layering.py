@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import site
 import subprocess
 import sys
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = (
     "requests",
@@ -61,3 +73,76 @@ def test_the_public_names_are_there_and_no_others() -> None:
     assert [name for name in m3ter_nb.__all__ if getattr(m3ter_nb, name, None) is None] == []
     assert sorted(m3ter_nb.__all__) == m3ter_nb.__all__
     assert m3ter_nb.__version__.count(".") == 2
+
+
+PLANTED = {
+    "an import that runs up": ("wire/clock.py", "import m3ter_nb.auth.token\n", "wings"),
+    "one within a function": (
+        "wire/clock.py",
+        "def _f() -> None:\n    import m3ter_nb.api.session\n",
+        "wings",
+    ),
+    "one for an annotation alone": (
+        "auth/token.py",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from m3ter_nb.bridges import snippets\n",
+        "wings",
+    ),
+    "a sibling of the sandbox": ("sandbox/answers.py", "from m3ter_nb.errors import M3terError\n", "sandbox"),
+    "a session in a view": ("views/records.py", "from m3ter_nb.api.session import M3terSession\n", "faces"),
+    "a view in a session": ("api/session.py", "from m3ter_nb.views import records\n", "notebook-shows"),
+    "a circle of two rooms": ("wire/clock.py", "import m3ter_nb.wire.transport\n", "rooms"),
+    "the front door": ("auth/source.py", "import m3ter_nb\n", "root"),
+}
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Hold a copy of the package to the contracts of pyproject.toml."""
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    return subprocess.run(
+        [sys.executable, "-S", "-c", code, "--config", str(ROOT / "pyproject.toml"), "--no-cache"],
+        cwd=folder,
+        env={
+            "PYTHONPATH": os.pathsep.join([str(folder), *site.getsitepackages()]),
+            "PATH": os.environ["PATH"],
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """Return a folder with a copy of the package."""
+    shutil.copytree(ROOT / "m3ter_nb", tmp_path / "m3ter_nb", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_the_package_keeps_its_contracts(copied: Path) -> None:
+    done = lint_imports(copied)
+
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_a_planted_import_breaks_its_contract(copied: Path, what: str) -> None:
+    room, planted, contract = PLANTED[what]
+    path = copied / "m3ter_nb" / room
+    path.write_text(f"{path.read_text('utf-8')}\n{planted}", "utf-8")
+
+    done = lint_imports(copied)
+
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    (name,) = (known["name"] for known in settings["contracts"] if known["id"] == contract)
+    assert done.returncode == 1
+    assert f"{name} BROKEN" in done.stdout
+
+
+def test_every_contract_is_seen_to_break() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+
+    assert {contract for _, _, contract in PLANTED.values()} == {
+        known["id"] for known in settings["contracts"]
+    }
