@@ -17,7 +17,7 @@ SEEDS ?= 20
 .PHONY: lab demo quick test test-more seeds check notebooks bench browser badge picture help clean time-of-test time-of-more
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
 lab: $(VENV)/.lab  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab $(ROOT_FLAG) $(NOTEBOOK)
@@ -66,6 +66,9 @@ bench: $(VENV)/.bench  ## measure ours beside the alternatives
 
 badge: $(VENV)/.lab  ## put the Binder badge into the README (see [tool.m3ter_nb] in pyproject.toml)
 	$(BIN)/python docs/badge.py
+
+picture:  ## draw who may import whom, docs/wings.svg, from the contracts in pyproject.toml
+	$(PYTHON) docs/wings.py
 
 clean:  ## remove what the other commands made
 	rm -rf $(VENV) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

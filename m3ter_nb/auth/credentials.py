@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "HOST_VARIABLE",
+    "ORG_VARIABLE",
     "VARIABLES",
     "Credentials",
     "Settings",
@@ -29,6 +31,7 @@ __all__ = [
     "find_settings",
     "looks_like_token",
     "read_dotenv",
+    "unquoted",
 ]
 
 KEY_VARIABLE = "M3TER_API_KEY"

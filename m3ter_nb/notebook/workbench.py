@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from m3ter_nb.notebook.call import WriteGuard
     from m3ter_nb.notebook.logins import Logins
 
-__all__ = ["Workbench"]
+__all__ = ["LoginConfig", "Workbench"]
 
 
 class LoginConfig(Protocol):

@@ -35,6 +35,7 @@ __all__ = [
     "Bearer",
     "Identity",
     "ServiceUser",
+    "invalid_credentials",
 ]
 
 #: The credentials of the sandbox are public: nobody should type real ones where others can read along.

@@ -34,7 +34,7 @@ _READ_ONLY = ("id", "version", "dtCreated", "dtLastModified", "createdBy", "last
 def register(app: Flask, world: World) -> dict[str, Entities]:
     """Add the routes of every collection; return what handles them, by path."""
     handlers = {
-        path: (Events if path == "events" else Entities)(world, collection)
+        path: (_Events if path == "events" else Entities)(world, collection)
         for path, collection in load().collections.items()
     }
     for path, entities in handlers.items():
@@ -234,7 +234,7 @@ class Entities:
         return place
 
 
-class Events(Entities):
+class _Events(Entities):
     """The events of the organization: written by the sandbox, read by clients."""
 
     def conditions(self) -> list[tuple[str, Sequence[Any]]]:

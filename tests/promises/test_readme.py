@@ -151,7 +151,7 @@ def test_a_shell_command_is_one_that_the_project_has(command: str) -> None:
             pytest.fail(f"no test knows this command: {command}")
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`make (\w+)`", README))))
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`make ([\w-]+)`", README))))
 def test_every_make_target_that_is_named_exists(name: str) -> None:
     assert name in TARGETS
 
