@@ -47,24 +47,22 @@ class LoginCard:
     """What the form shows once it has logged in; holds neither a secret nor a token.
 
     Attributes:
-        service_user: the service user's name, ``""`` where unknown.
-        organization: the organization's name, or its id.
-        organization_type: ``"PRODUCTION"``, ``"SANDBOX"`` or ``""``.
-        host: the API host, without scheme.
-        names: the variables that are now bound in the user's namespace.
+        title: one sentence.
+        rows: pairs of a label and a value.
+        badge: a word beside the title: ``"PRODUCTION"``, ``"SANDBOX"``, ``"UNKNOWN"``.
+        notes: further sentences.
+        counting: the label of the row that counts down to ``expires_at``; ``""`` for none.
         expires_at: when the token ends, in unix seconds; ``None`` where unknown.
         renews: whether the token is renewed by itself before it ends.
-        source: where the credentials came from, for people.
     """
 
-    service_user: str
-    organization: str
-    organization_type: str
-    host: str
-    names: tuple[str, ...]
-    expires_at: float | None
-    renews: bool
-    source: str
+    title: str
+    rows: tuple[tuple[str, str], ...]
+    badge: str = ""
+    notes: tuple[str, ...] = ()
+    counting: str = ""
+    expires_at: float | None = None
+    renews: bool = False
 
 
 class LoginForm(anywidget.AnyWidget):
@@ -127,7 +125,8 @@ class LoginForm(anywidget.AnyWidget):
 
     def show_card(self, card: LoginCard) -> None:
         """Show the logged-in card in every view; call it again after a renewal to move the countdown."""
-        self._show("in", card={**asdict(card), "names": list(card.names)})
+        shown = {**asdict(card), "rows": [list(row) for row in card.rows], "notes": list(card.notes)}
+        self._show("in", card=shown)
 
     def show_empty(self, message: str = "") -> None:
         """Show the empty form in every view, with a message under it."""

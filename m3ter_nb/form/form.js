@@ -40,7 +40,7 @@ export function timeLeft(left, renews) {
   if (left === null) return ["unknown", false];
   if (renews) return left > 0 ? [`${spell(left)}, renews by itself`, false] : ["renews at the next call", false];
   if (left <= 0) return ["The token has ended: log in again.", true];
-  return left <= WARN_SECONDS ? [`${spell(left)}: log in again soon.`, true] : [spell(left), false];
+  return left <= WARN_SECONDS ? [`${spell(left)}: log in again soon.`, true] : [`${spell(left)}, not renewed`, false];
 }
 
 function buildForm(id) {
@@ -86,28 +86,21 @@ function buildHelp() {
 }
 
 function buildCard() {
-  const rows = {};
   const list = make("dl");
-  for (const [key, term] of [
-    ["service_user", "Service user"], ["organization", "Organization"], ["host", "Host"],
-    ["names", "Ready to use"], ["source", "Credentials from"], ["left", "Time left"],
-  ]) {
-    rows[key] = make("dd", { "data-row": key });
-    list.append(make("dt", {}, term), rows[key]);
-  }
+  const notes = make("div");
   const logout = button("Log out");
   const other = button("Use other credentials");
   const card = make(
-    "div", { class: "m3ter-nb-card" }, list, make("div", { class: "m3ter-nb-actions" }, other, logout),
+    "div", { class: "m3ter-nb-card-body" }, list, notes, make("div", { class: "m3ter-nb-actions" }, other, logout),
   );
-  return { card, rows, logout, other };
+  return { card, list, notes, logout, other };
 }
 
 function render({ model, el }) {
   views += 1;
   const id = `m3ter-nb-${views}-${Math.random().toString(36).slice(2, 8)}`;
   const { form, keyId, secret, reveal, submit, demo, keep } = buildForm(id);
-  const { card, rows, logout, other } = buildCard();
+  const { card, list, notes, logout, other } = buildCard();
   const title = make("div", { id: `${id}-title`, class: "m3ter-nb-title" });
   const host = make("span", { class: "m3ter-nb-host" });
   const type = make("strong", { class: "m3ter-nb-type" });
@@ -135,6 +128,7 @@ function render({ model, el }) {
   let sentTurn = null; // the turn of this view's own message, until the kernel takes it up
   let silence = 0;
   let warned = false;
+  let counting = null; // where the card shows the time left
 
   function say(text, tone = "") {
     if (status.textContent !== text) status.textContent = text;
@@ -179,20 +173,27 @@ function render({ model, el }) {
 
   function drawTime() {
     const { expires_at: expires, renews } = model.get("card");
-    if (phase !== "in") return;
-    const [text, warning] = timeLeft(expires === null ? null : expires - Date.now() / 1000, renews);
-    rows.left.textContent = text;
-    rows.left.classList.toggle("m3ter-nb-warning", warning);
+    if (phase !== "in" || !counting) return;
+    // A missing value may arrive as undefined.
+    const [text, warning] = timeLeft(expires == null ? null : expires - Date.now() / 1000, renews);
+    counting.textContent = text;
+    counting.classList.toggle("m3ter-nb-warning", warning);
     if (warning && !warned) say(`Logged in to m3ter: ${text}`);
     warned = warning;
   }
 
   function drawCard() {
     const shown = model.get("card");
-    for (const key of ["service_user", "organization", "host", "source"]) rows[key].textContent = shown[key] || "unknown";
-    rows.names.replaceChildren(
-      ...(shown.names || []).flatMap((name, i) => (i ? [", ", make("code", {}, name)] : [make("code", {}, name)])),
-    );
+    counting = null;
+    list.replaceChildren(...shown.rows.map(([label, value]) => {
+      const cell = make("dd", {}, value);
+      if (label === shown.counting) {
+        cell.dataset.row = "left";
+        counting = cell;
+      }
+      return make("div", { class: "m3ter-nb-row" }, make("dt", {}, label), cell);
+    }));
+    notes.replaceChildren(...(shown.notes || []).map((note) => make("p", {}, note)));
     drawTime();
   }
 
@@ -205,10 +206,10 @@ function render({ model, el }) {
     panel.dataset.phase = phase;
     // A focused button that is about to be disabled or hidden would drop the focus out of the form.
     if (busy && hadFocus && document.activeElement.localName === "button") panel.focus({ preventScroll: true });
-    title.textContent = inCard ? "Logged in to m3ter" : "Log in to m3ter";
+    title.textContent = inCard ? model.get("card").title : "Log in to m3ter";
     host.textContent = model.get("host");
     host.hidden = inCard;
-    type.textContent = inCard ? model.get("card").organization_type : "";
+    type.textContent = inCard ? model.get("card").badge : "";
     type.hidden = !type.textContent;
     panel.dataset.organization = type.textContent;
     notice.textContent = model.get("notice");
@@ -216,7 +217,7 @@ function render({ model, el }) {
     binder.hidden = inCard || !model.get("binder");
     start.hidden = inCard || !model.get("sandbox_offered");
     demo.hidden = !model.get("demo_offered");
-    keep.hidden = !model.get("card").host;
+    keep.hidden = !model.get("card").title;
     logout.hidden = !model.get("logout_offered");
     form.hidden = help.hidden = inCard;
     card.hidden = !inCard;
@@ -229,7 +230,7 @@ function render({ model, el }) {
       drawCard();
     }
     if (phase !== before) {
-      if (inCard) say(`Logged in to m3ter: ${model.get("card").organization}. ${warned ? rows.left.textContent : ""}`);
+      if (inCard) say([title.textContent, type.textContent, warned ? counting.textContent : ""].filter(Boolean).join(". "));
       else if (busy) say(model.get("message"));
       if (inCard && hadFocus) panel.focus({ preventScroll: true });
     }

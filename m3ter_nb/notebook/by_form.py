@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.credentials import Credentials, Settings
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.form import LoginCard, LoginForm
 from m3ter_nb.notebook.login_options import with_credentials
+from m3ter_nb.notebook.status import login_card
+from m3ter_nb.views.card import TIME_LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +54,7 @@ class FormLogin:
         self._options = options
         self._known = known
         self._notify = notify
-        self._notes = ""
+        self._notes: tuple[str, ...] = ()
         sandbox = twin.running
         offered = sandbox is not None and sandbox.url == options.base_url_with(known)
         self.widget = LoginForm(
@@ -86,19 +88,16 @@ class FormLogin:
             self.widget.show_card(self._card(login))
 
     def _card(self, login: Login) -> LoginCard:
-        me = login.me()
-        organization: dict[str, Any] = me.get("organization") or {}
-        token = login.session.source.current
-        source = login.session.credentials_source
+        card = login_card(login, self._notes)
+        source = login.session.source
         return LoginCard(
-            service_user=str((me.get("serviceUser") or {}).get("name") or ""),
-            organization=str(organization.get("organizationName") or (token.org_id if token else None) or ""),
-            organization_type=login.organization_type,
-            host=login.session.host,
-            names=login.names,
-            expires_at=token.expires_at if token else None,
-            renews=login.session.source.renews,
-            source=f"{source}. {self._notes}" if self._notes else source,
+            card.title,
+            card.lines,
+            card.badge,
+            card.notes,
+            counting=TIME_LEFT,
+            expires_at=source.current.expires_at if source.current is not None else None,
+            renews=source.renews,
         )
 
     def _submit(self, key_id: str, secret: str) -> LoginCard:
@@ -115,7 +114,7 @@ class FormLogin:
 
     def _log_in(self, credentials: Credentials) -> LoginCard:
         # Printed by a widget's message, a note would go where nobody looks: the card says it.
-        self._notes = " ".join(credentials.notes)
+        self._notes = credentials.notes
         session = self._options.open(with_credentials(self._known, credentials), self._notify)
         return self._card(self._logins.add(self._options.name, session, typed=True))
 

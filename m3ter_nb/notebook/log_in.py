@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from m3ter_nb.auth.credentials import Settings, find_host, find_settings
-from m3ter_nb.auth.token import time_left
 from m3ter_nb.errors import CredentialsMissing, M3terError, NotLoggedIn
 from m3ter_nb.notebook.by_prompt import ask_credentials
 from m3ter_nb.notebook.login_options import with_credentials
+from m3ter_nb.notebook.logins import DEFAULT_NAME
+from m3ter_nb.notebook.status import login_card, login_sentence
+from m3ter_nb.views.card import Card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -39,13 +41,23 @@ class LoginHandle:
         logins: the notebook's logins.
         name: of the login.
         waits: whether the kernel can wait for the form.
+        show: displays a card.
         cell: returns what tells a cell from the next; in its own cell the login has spoken for itself.
     """
 
-    def __init__(self, logins: Logins, name: str, *, waits: bool, cell: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        logins: Logins,
+        name: str,
+        *,
+        waits: bool,
+        show: Callable[[object], object],
+        cell: Callable[[], object],
+    ) -> None:
         self._logins = logins
         self._name = name
         self._waits = waits
+        self._show = show
         self._cell = cell
         self._told_in = cell()
 
@@ -73,12 +85,13 @@ class LoginHandle:
 
     def __repr__(self) -> str:
         login = self._logins.find(self._name)
-        return "Not logged in yet: submit the form." if login is None else _sentence(login)
+        return "Not logged in yet: submit the form." if login is None else login_sentence(login)
 
     def _ipython_display_(self) -> None:
-        if self._cell() != self._told_in:
-            # Printed, as all that the magics say: choosing among IPython's formatters takes as long as the login.
-            print(repr(self))  # noqa: T201 - what a magic says to the person who runs it
+        if self._cell() == self._told_in:
+            return
+        login = self._logins.find(self._name)
+        self._show(Card(repr(self)) if login is None else login_card(login))
 
 
 class LoginFlow:
@@ -88,7 +101,7 @@ class LoginFlow:
         logins: the notebook's logins.
         twin: the kernel's sandbox.
         say: tells the person something, one line at a time.
-        show: displays a form.
+        show: displays a form or a card.
         cell: returns what tells a cell from the next.
     """
 
@@ -121,21 +134,23 @@ class LoginFlow:
             self._by_prompt(options, find_host(), front_end)
         else:
             self._by_finding(options, front_end)
-        return LoginHandle(self._logins, options.name, waits=front_end.waits, cell=self._cell)
+        return LoginHandle(
+            self._logins, options.name, waits=front_end.waits, show=self._show, cell=self._cell
+        )
 
     def logout(self, name: str) -> None:
         """Forget a login, and say so; say too if the environment would log in again."""
         was_there = self._logins.remove(name)
-        again = ""
+        option = "" if name == DEFAULT_NAME else f" --name {name}"
+        again = f"%m3ter_login{option} logs in again." if was_there else ""
         try:
             settings = find_settings()
         except M3terError:
             settings = Settings()
         if settings.complete:
-            again = f" Credentials are still in {settings.source}: %m3ter_login would log in again without asking."
-        self._say(
-            ("Logged out: token and credentials are forgotten." if was_there else "Not logged in.") + again
-        )
+            again = f"Credentials are still in {settings.source}: %m3ter_login{option} logs in again without asking."
+        said = "Logged out: token and credentials are forgotten." if was_there else "Not logged in."
+        self._say(f"{said} {again}".rstrip())
 
     def close(self) -> None:
         """Forget the forms."""
@@ -204,17 +219,5 @@ class LoginFlow:
     def _open(self, settings: Settings, options: LoginOptions, *, typed: bool) -> Login:
         """Make the token request, bind the names, and say so."""
         login = self._logins.add(options.name, options.open(settings, self._say), typed=typed)
-        self._say(_sentence(login))
+        self._show(login_card(login))
         return login
-
-
-def _sentence(login: Login) -> str:
-    session = login.session
-    token = session.source.current
-    left = time_left(token.seconds_left if token is not None else None)
-    renewed = "renewed by itself" if session.source.renews else "not renewed"
-    organization = token.org_id if token is not None and token.org_id else "unknown"
-    return (
-        f"Logged in to {session.host} with the credentials from {session.credentials_source} "
-        f"(organization {organization}): {' and '.join(login.names)} are ready, {left}, {renewed}."
-    )

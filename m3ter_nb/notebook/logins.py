@@ -82,7 +82,24 @@ class Login:
     @property
     def organization_type(self) -> str:
         """``"PRODUCTION"``, ``"SANDBOX"``, or ``""`` where it cannot be known."""
-        return str((self.me().get("organization") or {}).get("type") or "")
+        kind = _part(self.me(), "organization").get("type")
+        return kind if kind in ("PRODUCTION", "SANDBOX") else ""
+
+    @property
+    def organization(self) -> str:
+        """The organization's name and id, as far as they are known."""
+        said = _part(self.me(), "organization")
+        token = self.session.source.current
+        org_id = _text(said.get("orgId")) or (token.org_id if token is not None else None) or ""
+        name = _text(said.get("organizationName"))
+        return f"{name} ({org_id})" if name and org_id else name or org_id
+
+    @property
+    def user(self) -> str:
+        """The name of the service user, or of the user; ``""`` where it cannot be known."""
+        me = self.me()
+        user = _part(me, "serviceUser") or _part(me, "user")
+        return _text(user.get("name")) or _text(user.get("email"))
 
 
 class Logins:
@@ -98,6 +115,7 @@ class Logins:
         self._notify = notify
         self._logins: dict[str, Login] = {}
         self._waiting: dict[str, dict[str, NotYet]] = {}
+        self._left: set[str] = set()
         self._waiters: list[asyncio.Future[None]] = []
         self._listeners: list[Callable[[str, Login | None], None]] = []
 
@@ -119,12 +137,17 @@ class Logins:
             return login
         if name in self._waiting:
             raise NotLoggedIn(NOT_YET)
-        option = "" if name == DEFAULT_NAME else f" --name {name}"
         others = ", ".join(self._logins)
-        hint = f" (logged in: {others})" if others else ""
-        raise NotLoggedIn(
-            f"Not logged in{' as ' + name if option else ''}: run %m3ter_login{option} first{hint}."
-        )
+        hint = f" Logged in: {others}." if others else ""
+        raise NotLoggedIn(self.absence(name) + hint)
+
+    def absence(self, name: str) -> str:
+        """Say that there is no login of a name, and how there will be one."""
+        known = name in self._left or name in self._logins or name in self._waiting
+        option = "" if name == DEFAULT_NAME else f" --name {name if known else 'NAME'}"
+        if name in self._left:
+            return f"Logged out: %m3ter_login{option} logs in again."
+        return f"Not logged in{' under this name' if option else ''}: run %m3ter_login{option} first."
 
     def await_form(self, name: str) -> None:
         """Bind the names to stand-ins that say what is missing, until the form is submitted."""
@@ -139,6 +162,7 @@ class Logins:
         previous = self._logins.get(name)
         login = self._logins[name] = Login(name, session, typed=typed)
         self._waiting.pop(name, None)
+        self._left.discard(name)
         login.bound = dict(zip(login.names, (session.token, session), strict=True))
         self._namespace.update(login.bound)
         if previous is not None:
@@ -154,6 +178,7 @@ class Logins:
         login = self._logins.pop(name, None)
         bound: dict[str, Any] = dict(self._waiting.pop(name, {}))
         if login is not None:
+            self._left.add(name)
             bound |= login.bound
             login.session.close()
         for variable, value in bound.items():
@@ -236,3 +261,12 @@ def checked_name(name: str) -> str:
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _part(me: dict[str, Any], key: str) -> dict[str, Any]:
+    part = me.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

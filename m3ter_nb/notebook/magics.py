@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from m3ter_nb.notebook.log_in import LoginHandle
     from m3ter_nb.notebook.twin import SandboxStatus
     from m3ter_nb.notebook.workbench import Workbench
+    from m3ter_nb.views.card import Card
     from m3ter_nb.views.reference import Reference
-    from m3ter_nb.views.status import Status
 
 __all__ = ["M3terMagics", "load", "unload"]
 
@@ -127,7 +127,7 @@ class M3terMagics(Magics):
     @no_var_expand
     @option("--name", default=None, help="which login, where there are several")
     @line_magic
-    def m3ter_status(self, line: str) -> Status:
+    def m3ter_status(self, line: str) -> Card:
         """Show who is logged in, to which organization and host, where the credentials came from, and the time left."""
         from m3ter_nb.notebook.status import status_of
 

@@ -1,4 +1,4 @@
-"""What ``%m3ter_status`` says of a login."""
+"""What is said of a login: its card, for the login itself, its form and ``%m3ter_status``, and one sentence."""
 
 from __future__ import annotations
 
@@ -6,17 +6,52 @@ from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.token import time_left
 from m3ter_nb.notebook.logins import DEFAULT_NAME
-from m3ter_nb.views.status import Status
+from m3ter_nb.views.card import TIME_LEFT, UNKNOWN, Card, make_card
 
 if TYPE_CHECKING:
     from m3ter_nb.auth.source import TokenSource
     from m3ter_nb.notebook.logins import Login, Logins
 
-__all__ = ["status_of"]
+__all__ = ["login_card", "login_sentence", "status_of"]
+
+_UNKNOWN_TYPE = (
+    "m3ter does not say what type of organization this is: before a write you are asked as on PRODUCTION."
+)
 
 
-def status_of(logins: Logins, name: str | None) -> Status:
-    """Say who is logged in, where, from where, and for how long; asks ``users/me`` once.
+def login_card(login: Login, notes: tuple[str, ...] = ()) -> Card:
+    """Say who is logged in, where, with what, and for how long; asks ``users/me`` once.
+
+    Args:
+        login: the login.
+        notes: sentences to end with.
+    """
+    session = login.session
+    kind = login.organization_type
+    facts = {
+        "Organization": login.organization,
+        "Service user": login.user,
+        "Host": session.host,
+        "Credentials from": session.credentials_source,
+        "Ready to use": ", ".join(login.names) if login.bound else None,
+        TIME_LEFT: _time_left(session.source),
+    }
+    if not kind and not session.is_loopback:
+        notes = (_UNKNOWN_TYPE, *notes)
+    return make_card("Logged in to m3ter", facts, badge=kind or UNKNOWN, notes=notes)
+
+
+def login_sentence(login: Login) -> str:
+    """Say in one sentence that a login is there."""
+    session = login.session
+    return (
+        f"Logged in to {session.host} with the credentials from {session.credentials_source}: "
+        f"{' and '.join(login.names)} are ready, {_time_left(session.source)}."
+    )
+
+
+def status_of(logins: Logins, name: str | None) -> Card:
+    """Return what ``%m3ter_status`` shows.
 
     Args:
         logins: of the notebook.
@@ -26,38 +61,16 @@ def status_of(logins: Logins, name: str | None) -> Status:
     asked = name or (DEFAULT_NAME if DEFAULT_NAME in names or not names else names[0])
     login = logins.find(asked)
     if login is None:
-        others = (f"Logged in: {', '.join(names)}.",) if names else ()
-        option = f" --name {name}" if name else ""
-        return Status(f"Not logged in: run %m3ter_login{option}.", (), others)
-    return _login_status(login, tuple(other for other in names if other != asked))
+        return Card(logins.absence(asked), (), (f"Logged in: {', '.join(names)}.",) if names else ())
+    if login.session.source.current is None:
+        return Card(f"{login.names[1]} is closed: %m3ter_login logs in again.")
+    others = ", ".join(other for other in names if other != asked)
+    return login_card(login, (f"Other logins: {others}.",) if others else ())
 
 
-def _login_status(login: Login, others: tuple[str, ...]) -> Status:
-    session = login.session
-    token = session.source.current
-    if token is None:
-        return Status(f"{login.names[1]} is closed: log in again with %m3ter_login.")
-    me = login.me()
-    organization = me.get("organization") or {}
-    user = me.get("serviceUser") or me.get("user") or {}
-    left = time_left(token.seconds_left)
-    org_id = str(organization.get("orgId") or token.org_id or "unknown")
-    name = str(organization.get("organizationName") or "")
-    kind = login.organization_type
-    lines = [
-        ("organization", f"{name} ({org_id})" if name else org_id),
-        ("type", kind or "unknown (users/me is not allowed or not reachable)"),
-        ("service user", str(user.get("name") or user.get("email") or "unknown")),
-        ("host", session.host),
-        ("credentials from", session.credentials_source),
-        ("token", f"{left}, {_renewal(session.source)}"),
-        ("variables", ", ".join(login.names)),
-    ]
-    notes = (f"Other logins: {', '.join(others)}.",) if others else ()
-    return Status(f"Logged in to {session.host}", tuple(lines), notes)
-
-
-def _renewal(source: TokenSource) -> str:
+def _time_left(source: TokenSource) -> str:
+    token = source.current
+    left = time_left(token.seconds_left if token is not None else None).removesuffix(" left")
     if not source.renews:
-        return "not renewed"
-    return "renewed by itself" if source.failure is None else f"its renewal has failed: {source.failure}"
+        return f"{left}, not renewed"
+    return f"{left}, renews by itself" if source.failure is None else f"{left}; {source.failure}"

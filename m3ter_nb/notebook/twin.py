@@ -6,11 +6,12 @@ import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from m3ter_nb.auth.credentials import VARIABLES
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.extras import missing_extra
-from m3ter_nb.views.status import Status
+from m3ter_nb.views.card import SANDBOX, Card, make_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +41,8 @@ def _number(text: str, kind: type[N], what: str) -> N:
 
 
 @dataclass(frozen=True, repr=False)
-class SandboxStatus(Status):
-    """The sandbox of this kernel: a :class:`Status` with the sandbox at hand.
+class SandboxStatus(Card):
+    """The sandbox of this kernel: a :class:`Card` with the sandbox at hand.
 
     Attributes:
         sandbox: the running :class:`m3ter_nb.sandbox.Sandbox`.
@@ -118,7 +119,7 @@ class SandboxControl:
         records = sandbox.log
         lines = tuple((f"{record.method} {record.status}", record.path) for record in records[-last:])
         shown = f"the last {len(lines)} of {len(records)}" if len(lines) < len(records) else str(len(records))
-        return SandboxStatus(f"Requests to the sandbox: {shown}.", lines, (), sandbox)
+        return SandboxStatus(f"Requests to the sandbox: {shown}.", lines, sandbox=sandbox)
 
     def fault(
         self,
@@ -233,20 +234,24 @@ class SandboxControl:
         if sandbox is None:
             return SandboxStatus("No sandbox runs in this kernel; %m3ter_sandbox starts one.")
         environ = sandbox.environ
-        lines = (
-            ("url", sandbox.url),
-            ("Access Key ID", environ["M3TER_API_KEY"]),
-            ("API Secret", f"{environ['M3TER_API_SECRET']} (public, opens nothing but the sandbox)"),
-            ("organization", environ["M3TER_ORG_ID"]),
-            ("requests so far", str(len(sandbox.log))),
-        )
         notes: tuple[str, ...] = (f"{', '.join(sorted(environ))} point here until %m3ter_sandbox stop.",)
         if assumptions:
             notes += ("Where m3ter's documentation is silent, the sandbox assumes:",)
             notes += tuple(f"- {text}" for text in sandbox.assumptions)
-        return SandboxStatus(
-            "m3ter sandbox: a twin on this machine, nothing leaves it.", lines, notes, sandbox
+        card = make_card(
+            "m3ter sandbox: a twin on this machine, nothing leaves it",
+            {
+                "Organization": f"m3ter_nb sandbox ({environ['M3TER_ORG_ID']})",
+                "Host": urlsplit(sandbox.url).netloc,
+                "URL": sandbox.url,
+                "Access Key ID": environ["M3TER_API_KEY"],
+                "API Secret": f"{environ['M3TER_API_SECRET']} (public, opens nothing but the sandbox)",
+                "Requests so far": str(len(sandbox.log)),
+            },
+            badge=SANDBOX,
+            notes=notes,
         )
+        return SandboxStatus(card.title, card.lines, card.notes, card.badge, sandbox)
 
     def _point_here(self, sandbox: Sandbox) -> None:
         self._point_back()  # of a sandbox that stopped by itself

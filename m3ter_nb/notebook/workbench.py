@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from IPython.display import display
+from IPython.display import display, publish_display_data
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook import front_end
@@ -16,6 +16,7 @@ from m3ter_nb.notebook.log_in import LoginFlow, LoginHandle
 from m3ter_nb.notebook.login_options import LoginOptions
 from m3ter_nb.notebook.logins import checked_name
 from m3ter_nb.notebook.twin import SandboxControl
+from m3ter_nb.views.card import Card
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url
 from m3ter_nb.wire.transport import Timeout
 
@@ -61,7 +62,7 @@ class Workbench:
         self._config = config
         self._say = say
         self.twin = SandboxControl()
-        self.flow = LoginFlow(logins, self.twin, say=say, show=display, cell=lambda: shell.execution_count)
+        self.flow = LoginFlow(logins, self.twin, say=say, show=_show, cell=lambda: shell.execution_count)
 
     @cached_property
     def guard(self) -> WriteGuard:
@@ -109,3 +110,12 @@ class Workbench:
         """Forget the forms and stop the sandbox; tell whether one ran."""
         self.flow.close()
         return self.twin.stop()
+
+
+def _show(value: object) -> None:
+    publish: Callable[..., None] = publish_display_data
+    choose: Callable[..., object] = display
+    if isinstance(value, Card):  # at once: choosing among IPython's formatters takes as long as a login
+        publish({"text/plain": repr(value), "text/html": value._repr_html_()})
+    else:
+        choose(value)

@@ -29,8 +29,11 @@ def form(**options):
     return LoginForm(host="api.m3ter.com", on_submit=lambda key_id, secret: None, **options)
 
 def card(kind, left, renews):
-    return LoginCard("Ada's notebooks", "Umbra Analytics, a subsidiary with rather a long name", kind, "api.m3ter.com",
-                     ("m3ter_token", "m3ter_session"), time.time() + left, renews, "the form")
+    rows = (("Organization", "Umbra Analytics, a subsidiary with rather a long name (5a4db0c5-7e57-4a11-8b0c-0d3a05a4db0c)"),
+            ("Service user", "Ada's notebooks"), ("Host", "api.m3ter.com"), ("Credentials from", "the form"),
+            ("Ready to use", "m3ter_token, m3ter_session"), ("Time left", "4 h 59 min"))
+    return LoginCard("Logged in to m3ter", rows, kind, ("White space around the API Secret was removed.",),
+                     counting="Time left", expires_at=time.time() + left, renews=renews)
 
 everything = form(notice="The environment holds no complete credentials.", binder=True,
                   on_demo=lambda: None, on_sandbox=lambda: None)

@@ -26,14 +26,13 @@ KEY_ID = "an-access-key-id"
 SECRET = "a-secret-that-must-not-rest"
 SENTENCE = "m3ter login form: run this cell to log in."
 CARD = LoginCard(
-    service_user="Ada's notebooks",
-    organization="Umbra",
-    organization_type="PRODUCTION",
-    host="api.m3ter.com",
-    names=("m3ter_token", "m3ter_session"),
+    "Logged in to m3ter",
+    (("Organization", "Umbra"), ("Time left", "5 h 00 min, renews by itself")),
+    "PRODUCTION",
+    ("White space around the API Secret was removed.",),
+    counting="Time left",
     expires_at=1_700_018_000.0,
     renews=True,
-    source="the form",
 )
 
 
@@ -106,14 +105,13 @@ def test_a_submit_logs_in_once_and_shows_the_card(make_form: Callable[..., Login
     assert calls == [(KEY_ID, SECRET)]
     assert form.phase == "in"
     assert form.card == {
-        "service_user": "Ada's notebooks",
-        "organization": "Umbra",
-        "organization_type": "PRODUCTION",
-        "host": "api.m3ter.com",
-        "names": ["m3ter_token", "m3ter_session"],
+        "title": "Logged in to m3ter",
+        "rows": [["Organization", "Umbra"], ["Time left", "5 h 00 min, renews by itself"]],
+        "badge": "PRODUCTION",
+        "notes": ["White space around the API Secret was removed."],
+        "counting": "Time left",
         "expires_at": 1_700_018_000.0,
         "renews": True,
-        "source": "the form",
     }
 
 
@@ -321,7 +319,7 @@ def test_other_credentials_keep_the_login_until_they_are_accepted(
     form = make_form()
     submit(form)
     send(form, "other")
-    assert (form.phase, form.card["organization"]) == ("empty", "Umbra")
+    assert (form.phase, form.card["title"]) == ("empty", "Logged in to m3ter")
     send(form, "keep")
 
     assert form.phase == "in"

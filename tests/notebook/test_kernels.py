@@ -212,6 +212,24 @@ def test_the_form_logs_in_and_what_follows_runs(kernel: Kernel, sandbox: Sandbox
     assert DEMO_KEY_ID not in json.dumps(echoed)
 
 
+def test_the_card_of_a_login_is_one_display(kernel: Kernel, sandbox: Sandbox) -> None:
+    kernel.run(f"import os; os.environ.update({sandbox.environ!r})")
+    published = kernel.run("%m3ter_login")
+
+    (shown,) = [message for message in published if message["msg_type"] != "execute_input"][1:]
+    assert shown["msg_type"] == "display_data"
+    assert set(shown["content"]["data"]) == {"text/plain", "text/html"}
+
+
+def test_a_cell_of_several_lines_reads_in_the_order_in_which_it_ran(kernel: Kernel, sandbox: Sandbox) -> None:
+    kernel.run(f"import os; os.environ.update({sandbox.environ!r})")
+    published = kernel.run("print('before')\n%m3ter_login\nprint('after')\n%m3ter GET organizationconfig")
+
+    said = texts(published)
+    places = [said.index(part) for part in ("before", "Logged in to m3ter", "after", "USD")]
+    assert places == sorted(places)
+
+
 def test_a_refused_form_says_so_and_binds_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     comm_id = form_of(kernel.run(f"%m3ter_login --form --base-url {sandbox.url}"))
     echoed = json.dumps(kernel.finish(kernel.submit(comm_id, DEMO_KEY_ID, "wrong-secret-8471")))

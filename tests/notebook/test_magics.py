@@ -58,17 +58,41 @@ def test_login_binds_a_token_and_a_session_that_work(
     assert session.get("products") == {"data": []}
 
 
-def test_login_says_what_it_decided_in_one_line(
+def test_a_login_shows_its_card_who_where_from_and_for_how_long(
     shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_cell(shell, "login = %m3ter_login")
 
-    said = capsys.readouterr().out.strip()
-    assert said.startswith(
-        f"Logged in to {sandbox_environ.url.removeprefix('http://')} with the credentials from the environment"
-    )
-    assert "\n" not in said
-    assert "m3ter_token and m3ter_session are ready" in said
+    assert capsys.readouterr().out.splitlines() == [
+        "Logged in to m3ter  [SANDBOX]",
+        f"  Organization      m3ter_nb sandbox ({DEMO_ORG_ID})",
+        "  Service user      Sandbox administrator",
+        f"  Host              {sandbox_environ.url.removeprefix('http://')}",
+        "  Credentials from  the environment",
+        "  Ready to use      m3ter_token, m3ter_session",
+        "  Time left         4 h 59 min, renews by itself",
+    ]
+
+
+def test_a_login_asks_who_it_is_once_on_the_same_connection(
+    shell: InteractiveShell, sandbox_environ: Sandbox
+) -> None:
+    run(shell, "%m3ter_login")
+    run(shell, "%m3ter_status")
+
+    assert [record.path.rpartition("/")[2] for record in sandbox_environ.log] == ["token", "me"]
+
+
+def test_a_login_that_may_not_ask_who_it_is_shows_a_card_of_unknown_type(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandbox_environ.faults.fail(403, path="users/me")
+    run(shell, "%m3ter_login")
+
+    said = capsys.readouterr().out
+    assert said.startswith("Logged in to m3ter  [UNKNOWN]\n")
+    assert f"  Organization      {DEMO_ORG_ID}\n" in said
+    assert "Service user" not in said
 
 
 def test_login_is_said_once_where_its_value_is_displayed(
@@ -211,16 +235,16 @@ def test_status_tells_who_where_from_and_how_long(shell: InteractiveShell, sandb
     status = run(shell, "%m3ter_status")
 
     lines = dict(status.lines)
-    assert lines["organization"] == f"m3ter_nb sandbox ({DEMO_ORG_ID})"
-    assert lines["type"] == "SANDBOX"
-    assert lines["service user"] == "Sandbox administrator"
-    assert lines["credentials from"] == "the environment"
-    assert lines["token"] == "4 h 59 min left, not renewed"
-    assert "<strong>Logged in to 127.0.0.1" in status._repr_html_()
+    assert status.badge == "SANDBOX"
+    assert lines["Organization"] == f"m3ter_nb sandbox ({DEMO_ORG_ID})"
+    assert lines["Service user"] == "Sandbox administrator"
+    assert lines["Credentials from"] == "the environment"
+    assert lines["Time left"] == "4 h 59 min, not renewed"
+    assert ">Logged in to m3ter</span>" in status._repr_html_()
 
 
 def test_status_without_a_login_says_what_to_run(shell: InteractiveShell) -> None:
-    assert repr(run(shell, "%m3ter_status")) == "Not logged in: run %m3ter_login."
+    assert repr(run(shell, "%m3ter_status")) == "Not logged in: run %m3ter_login first."
 
 
 def test_logout_forgets_and_says_that_the_environment_would_log_in_again(
@@ -234,6 +258,18 @@ def test_logout_forgets_and_says_that_the_environment_would_log_in_again(
     assert "m3ter_token" not in shell.user_ns
     with pytest.raises(NotLoggedIn):
         session.get("products")
+
+
+def test_after_a_logout_what_needs_a_login_says_how_to_get_back_in(
+    shell: InteractiveShell, sandbox_environ: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(shell, "%m3ter_login")
+    monkeypatch.delenv("M3TER_API_SECRET")
+    run(shell, "%m3ter_logout")
+
+    assert repr(run(shell, "%m3ter_status")) == "Logged out: %m3ter_login logs in again."
+    with pytest.raises(NotLoggedIn, match=r"^Logged out: %m3ter_login logs in again\.$"):
+        run(shell, "%m3ter GET products")
 
 
 def test_logout_leaves_a_name_that_the_user_bound_anew(
@@ -343,7 +379,7 @@ def test_the_sandbox_magic_refuses_a_key_until_it_is_accepted(shell: Interactive
 
     log = run(shell, "%m3ter_sandbox log")
 
-    assert log.lines == (("POST 401", "/oauth/token"), ("POST 200", "/oauth/token"))
+    assert log.lines[:2] == (("POST 401", "/oauth/token"), ("POST 200", "/oauth/token"))
 
 
 def test_a_fault_that_is_none_is_an_error(shell: InteractiveShell) -> None:
@@ -712,5 +748,4 @@ def test_two_logins_in_one_cell_are_both_told(
     shell.run_cell("%m3ter_login --name first\n%m3ter_login --name second").raise_error()
 
     told = capsys.readouterr().out
-    assert "first_token and first_session are ready" in told
-    assert "second_token and second_session are ready" in told
+    assert told.index("first_token, first_session") < told.index("second_token, second_session")

@@ -67,7 +67,7 @@ def test_login_asks_and_the_secret_is_never_shown(terminal: Terminal, sandbox: S
     terminal.run("%whos")
     terminal.run("%history")
 
-    assert "with the credentials from the prompt" in said
+    assert "Credentials from  the prompt" in said
     assert "{'data': []}" in called
     assert "<m3ter token" in shown
     assert DEMO_SECRET not in terminal.shown

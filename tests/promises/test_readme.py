@@ -61,7 +61,15 @@ def test_the_tour_answers_cell_by_cell_as_it_is_printed(
         shown.append(capsys.readouterr().out)
 
     for part, text in zip(
-        ["Logged in to 127.0.0.1", "API calls", "API calls", "<m3ter token", "USD", "curl ", "SANDBOX"],
+        [
+            "Logged in to m3ter  [SANDBOX]",
+            "API calls",
+            "API calls",
+            "<m3ter token",
+            "USD",
+            "curl ",
+            "SANDBOX",
+        ],
         shown,
         strict=True,
     ):
