@@ -7,6 +7,7 @@ those that a user hands one to, therefore raise through :func:`without_frames`.
 
 from __future__ import annotations
 
+import os
 from functools import wraps
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -17,7 +18,7 @@ from m3ter_nb.errors import InvalidArgument, M3terError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Hidden", "without_frames"]
+__all__ = ["Hidden", "Sealed", "without_frames"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +44,38 @@ class Hidden(str):
 
     def __reduce_ex__(self, protocol: object) -> Never:
         raise InvalidArgument("A hidden text is not pickled: it would be written in clear.")
+
+
+class Sealed:
+    """A secret at rest: no attribute, slot, repr or pickle of it shows the text, only :meth:`open` does.
+
+    Kept as two halves that say nothing each, for a debugger's tree shows the attributes of attributes. This is no
+    encryption: code of the same process can open it.
+    """
+
+    __slots__ = ("_bytes", "_pad")
+
+    def __init__(self, text: str) -> None:
+        plain = text.encode("utf-8", "surrogatepass")
+        self._pad = os.urandom(len(plain))
+        self._bytes = bytes(one ^ other for one, other in zip(plain, self._pad, strict=True))
+
+    def open(self) -> str:
+        """Return the text in clear."""
+        plain = bytes(one ^ other for one, other in zip(self._bytes, self._pad, strict=True))
+        return plain.decode("utf-8", "surrogatepass")
+
+    def __repr__(self) -> str:
+        return "<sealed>"
+
+    def __copy__(self) -> Sealed:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Sealed:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> Never:
+        raise InvalidArgument("A sealed secret is not pickled: it would leave this process.")
 
 
 def without_frames(function: Callable[P, R]) -> Callable[P, R]:

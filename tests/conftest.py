@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from m3ter_nb.auth.credentials import VARIABLES, Credentials
+from m3ter_nb.auth.credentials import Credentials
+from m3ter_nb.auth.variables import VARIABLES
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_SECRET
 
 if TYPE_CHECKING:

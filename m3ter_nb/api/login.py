@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
 from m3ter_nb.api.session import M3terSession
-from m3ter_nb.auth.credentials import (
-    HOST_VARIABLE,
-    ORG_VARIABLE,
-    Credentials,
-    Settings,
-    find_settings,
-    unquoted,
-)
+from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.grant import fetch_token
+from m3ter_nb.auth.settings import find_settings, read_environ
 from m3ter_nb.auth.source import DEFAULT_MARGIN, TokenSource
 from m3ter_nb.auth.token import Token, ready_token
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument
@@ -25,7 +18,10 @@ from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
 from m3ter_nb.wire.transport import DEFAULT_TIMEOUT, Timeout, Transport
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
+
+    from m3ter_nb.auth.settings import Settings
 
 __all__ = ["login", "open_session"]
 
@@ -59,27 +55,22 @@ def login(
     Raises:
         CredentialsError: missing, contradictory or refused credentials, or another organization's.
         ConnectionFailed: the host could not be reached.
-        InvalidArgument: a malformed or unsafe base URL.
+        InvalidArgument: a malformed or unsafe base URL, or an argument of the wrong type.
     """
+    if credentials is not None and not isinstance(credentials, Credentials):
+        raise InvalidArgument("login() takes m3ter_nb.Credentials(key_id, secret), or nothing.")
     if credentials is None:
         settings = find_settings(dotenv=dotenv)
         if not settings.complete:
             raise CredentialsMissing(
                 "No credentials: set M3TER_API_KEY and M3TER_API_SECRET in the environment or in a .env file "
-                "(or M3TER_API_TOKEN for a ready token).",
+                f"(or M3TER_API_TOKEN for a ready token). {' '.join(settings.notes)}".rstrip(),
             )
     else:
         # Credentials that were handed over go to the host that the caller or the environment names, as in the SDKs;
         # a .env that merely lies about has no say.
-        if not isinstance(credentials, Credentials):
-            raise InvalidArgument("login() takes m3ter_nb.Credentials(key_id, secret), or nothing.")
-        settings = Settings(
-            credentials,
-            org_id=os.environ.get(ORG_VARIABLE),
-            base_url=unquoted(os.environ.get(HOST_VARIABLE)),
-            source=credentials.source,
-        )
-    settings = settings._replace(base_url=base_url or settings.base_url, org_id=org_id or settings.org_id)
+        settings = read_environ().with_credentials(credentials)
+    settings = settings.directed(base_url, org_id)
     return open_session(settings, refresh=refresh, timeout=timeout, margin=margin, notify=notify, clock=clock)
 
 
@@ -100,12 +91,12 @@ def open_session(
         notify=notify,
         clock=clock,
     )
+    for note in (*settings.notes, *(settings.credentials.notes if settings.credentials else ())):
+        transport.notify(note)
     fetch: Callable[[], Token] | None = None
     if settings.credentials is None:
         token = _given_token(settings, clock)
     else:
-        for note in settings.credentials.notes:
-            transport.notify(note)
         fetch = partial(fetch_token, settings.credentials, transport, clock=clock)
         token = fetch()
     source = TokenSource(
@@ -114,6 +105,5 @@ def open_session(
     return M3terSession(source, transport, org_id=settings.org_id, credentials_source=settings.source)
 
 
-@without_frames
 def _given_token(settings: Settings, clock: Clock) -> Token:
-    return ready_token(settings.token or "", source=settings.source, clock=clock)
+    return ready_token(settings.token.reveal() if settings.token else "", source=settings.source, clock=clock)

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from m3ter_nb.api.operations import METHODS, largest_page, safe_to_repeat
-from m3ter_nb.auth.credentials import (
-    unquoted,
-)
 from m3ter_nb.auth.source import REFUSED, TokenSource
 from m3ter_nb.errors import (
     Forbidden,
@@ -65,7 +62,7 @@ class M3terSession:
         self._source = source
         self._transport = transport
         token = source.current
-        self._org_id = org_id  # for the repr, where the next line raises
+        self._org_id: str | None = None  # for the repr, where the next line raises
         self._org_id = _agreed_org_id(token.org_id if token is not None else None, org_id)
         self.credentials_source = credentials_source
         self._versions: dict[str, int] = {}
@@ -348,7 +345,6 @@ class M3terSession:
 
 
 def _agreed_org_id(of_token: str | None, asked_for: str | None) -> str | None:
-    asked_for = unquoted(asked_for)
     for org_id in (of_token, asked_for):
         if org_id and not _ORG_ID.fullmatch(org_id):
             raise InvalidArgument(
@@ -356,7 +352,7 @@ def _agreed_org_id(of_token: str | None, asked_for: str | None) -> str | None:
             )
     if of_token and asked_for and of_token != asked_for:
         raise OrganizationMismatch(
-            f"The token is for organization {of_token}, but {asked_for} was asked for (--org-id or M3TER_ORG_ID). "
+            f"The token is for organization {of_token}, but another was asked for (--org-id or M3TER_ORG_ID). "
             "Use a key of that organization, or leave the id out: the token knows its own.",
         )
     return asked_for or of_token

@@ -7,14 +7,16 @@ import binascii
 import json
 import math
 import sys
-from typing import Any, Never, Self
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Never, Self
 
-from m3ter_nb.errors import (
-    InvalidArgument,
-    TokenExpired,
-)
+from m3ter_nb.auth.cleaning import TOKEN, can_be_bearer, clean
+from m3ter_nb.errors import InvalidArgument, TokenExpired
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Token", "fits_a_header", "ready_token", "time_left"]
 
@@ -25,7 +27,8 @@ class Token(str):
     A ``str``, so that the documented code works as printed: ``f"Bearer {token}"``, ``"Bearer " + token``, a header,
     ``json.dumps``, ``os.environ[...] = token``. Whatever only shows it (``print``, ``repr``, ``str``, ``%whos``, the
     cell's output) gets a mask that tells the time left. The mask holds ``…`` (a line break, where standard output has
-    no ``…``), which no HTTP header can carry, so a masked value used by mistake (``"%s" % token``) fails at once.
+    no ``…``), which no HTTP header can carry, so a masked value used by mistake (``"%s" % token``) fails at once. What is
+    cut from a token (a slice, ``strip()``, ``split()``) is masked like it.
     """
 
     __slots__ = ("_clock", "_lifetime", "_received")
@@ -122,7 +125,7 @@ class Token(str):
     def __str__(self) -> str:
         return f"<m3ter token {_unsendable()}{time_left(self.seconds_left)}; .reveal() shows it>"
 
-    __repr__ = __str__
+    __repr__ = __rich__ = __str__
 
     def __format__(self, spec: str) -> str:
         return format(self.reveal(), spec)
@@ -137,6 +140,34 @@ class Token(str):
 
     def __deepcopy__(self, memo: dict[int, object]) -> Token:
         return self
+
+    def _masked(self, cut: Any) -> Any:
+        """Return what a method of ``str`` made of this token, each text of it a token of the same end."""
+        if isinstance(cut, (list, tuple)):
+            return type(cut)(map(self._masked, cut))
+        made = str.__new__(type(self), cut)
+        for name in Token.__slots__:
+            setattr(made, name, getattr(self, name))
+        return made
+
+
+def _masking(name: str) -> Callable[..., Any]:
+    plain: Callable[..., Any] = getattr(str, name)
+
+    @wraps(plain)
+    def masking(self: Token, *args: Any, **kwargs: Any) -> Any:
+        return self._masked(plain(self, *args, **kwargs))
+
+    return masking
+
+
+# rich, pydoc and reprlib cut a long text before they show it.
+for _name in (
+    *("__getitem__", "strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "replace", "translate"),
+    *("lower", "upper", "casefold", "capitalize", "swapcase", "title", "expandtabs"),
+    *("ljust", "rjust", "center", "zfill", "split", "rsplit", "splitlines", "partition", "rpartition"),
+):
+    setattr(Token, _name, _masking(_name))
 
 
 def _unsendable() -> str:
@@ -167,15 +198,17 @@ def fits_a_header(text: str) -> bool:
 
 @without_frames
 def ready_token(text: str, *, source: str, clock: Clock = SYSTEM_CLOCK) -> Token:
-    """Take a token that somebody else fetched (``M3TER_API_TOKEN``).
+    """Take a token that somebody else fetched (``M3TER_API_TOKEN``), cleaned as everything that is pasted.
 
     Raises:
         TokenExpired: its ``exp`` has passed.
         InvalidArgument: it cannot be a bearer token.
     """
-    text = text.strip().removeprefix("Bearer ").strip()
-    if not text or not fits_a_header(text):
-        raise InvalidArgument(f"The token from {source} is not one a header can carry; copy it again.")
+    text, _ = clean(text, TOKEN)
+    if not can_be_bearer(text):
+        raise InvalidArgument(
+            f"The token from {source} holds a character that no bearer token has (RFC 6750 section 2.1); copy it again."
+        )
     token = Token(text, clock=clock)
     if token.expired:
         raise TokenExpired(

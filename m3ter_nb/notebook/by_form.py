@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from m3ter_nb.auth.credentials import Credentials, Settings
+from m3ter_nb.auth.credentials import Credentials
+from m3ter_nb.auth.settings import Settings
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.form import LoginCard, LoginForm
 from m3ter_nb.notebook.login_options import with_credentials

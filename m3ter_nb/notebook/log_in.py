@@ -6,9 +6,10 @@ terminal; otherwise an error that names the variables to set. Never a form that 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from m3ter_nb.auth.credentials import Settings, find_host, find_settings
+from m3ter_nb.auth.settings import Settings, find_host, find_settings
 from m3ter_nb.errors import CredentialsMissing, M3terError, NotLoggedIn
 from m3ter_nb.notebook.by_prompt import ask_credentials
 from m3ter_nb.notebook.login_options import with_credentials
@@ -129,9 +130,9 @@ class LoginFlow:
             NotLoggedIn: the prompt was left with Ctrl-C or Ctrl-D.
         """
         if options.way == "form" and front_end.shows_forms:
-            self._by_form(options, find_host(), front_end, "")
+            self._by_form(options, self._told(find_host()), front_end, "")
         elif options.way == "prompt":
-            self._by_prompt(options, find_host(), front_end)
+            self._by_prompt(options, self._told(find_host()), front_end)
         else:
             self._by_finding(options, front_end)
         return LoginHandle(
@@ -144,7 +145,7 @@ class LoginFlow:
         option = "" if name == DEFAULT_NAME else f" --name {name}"
         again = f"%m3ter_login{option} logs in again." if was_there else ""
         try:
-            settings = find_settings()
+            settings = find_settings(pipes=False)
         except M3terError:
             settings = Settings()
         if settings.complete:
@@ -163,11 +164,13 @@ class LoginFlow:
         settings = find_settings(dotenv=options.dotenv)
         if settings.complete:
             self._by_settings(settings, options, front_end)
-        elif options.way == "env":
+            return
+        settings = self._told(settings)
+        if options.way == "env":
             raise CredentialsMissing(
                 f"No credentials in the environment or a .env file: {_VARIABLES_TO_SET}."
             )
-        elif front_end.shows_forms:
+        if front_end.shows_forms:
             notice = "No credentials in the environment or a .env file, so here is the form."
             self._by_form(options, settings, front_end, notice)
         elif front_end.prompts:
@@ -215,6 +218,12 @@ class LoginFlow:
         if not form.resume():
             self._logins.await_form(options.name)
         self._show(form.widget)
+
+    def _told(self, settings: Settings) -> Settings:
+        """Say now what was mended or passed over: a form would say it where nobody looks."""
+        for note in settings.notes:
+            self._say(note)
+        return replace(settings, notes=())
 
     def _open(self, settings: Settings, options: LoginOptions, *, typed: bool) -> Login:
         """Make the token request, bind the names, and say so."""

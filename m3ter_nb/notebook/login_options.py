@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from m3ter_nb.api.session import M3terSession
-    from m3ter_nb.auth.credentials import Credentials, Settings
+    from m3ter_nb.auth.credentials import Credentials
+    from m3ter_nb.auth.settings import Settings
 
 __all__ = ["LoginOptions", "with_credentials"]
 
@@ -64,9 +65,7 @@ class LoginOptions:
             CredentialsError, ConnectionFailed, InvalidArgument: as :func:`m3ter_nb.login`.
         """
         return open_session(
-            settings._replace(
-                base_url=self.base_url or settings.base_url, org_id=self.org_id or settings.org_id
-            ),
+            settings.directed(self.base_url, self.org_id),
             refresh=self.refresh,
             timeout=self.timeout,
             margin=self.margin,
@@ -76,4 +75,4 @@ class LoginOptions:
 
 def with_credentials(known: Settings, credentials: Credentials) -> Settings:
     """Return settings with the credentials that a person has typed."""
-    return known._replace(credentials=credentials, token=None, source=credentials.source)
+    return known.with_credentials(credentials)

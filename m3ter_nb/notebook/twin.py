@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from m3ter_nb.auth.credentials import VARIABLES
+from m3ter_nb.auth.variables import VARIABLES
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.extras import missing_extra
 from m3ter_nb.views.card import SANDBOX, Card, make_card

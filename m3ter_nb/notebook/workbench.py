@@ -99,7 +99,7 @@ class Workbench:
 
     def show_login(self, arguments: Namespace) -> None:
         """Print the token request as code that runs, and log in to nothing."""
-        from m3ter_nb.auth.credentials import find_host
+        from m3ter_nb.auth.settings import find_host
         from m3ter_nb.bridges import snippets
 
         base_url = arguments.base_url or self._config.base_url or find_host().base_url or DEFAULT_BASE_URL

@@ -26,6 +26,7 @@ from m3ter_nb.errors import (
     UnsafeDestination,
     VersionConflict,
 )
+from m3ter_nb.hiding import Sealed
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET
 from m3ter_nb.wire.encoding import query_of
 from m3ter_nb.wire.transport import Transport
@@ -477,4 +478,5 @@ def _reachable(root: object) -> list[str]:
         if id(item) not in seen and not isinstance(item, (type, ModuleType, FunctionType)):
             seen[id(item)] = item
             todo += gc.get_referents(item)
-    return [item for item in seen.values() if isinstance(item, str)]
+    sealed = [item.open() for item in seen.values() if isinstance(item, Sealed)]
+    return [item for item in seen.values() if isinstance(item, str)] + sealed

@@ -11,8 +11,9 @@ import pytest
 import requests
 
 from m3ter_nb.api.login import login, open_session
-from m3ter_nb.auth.credentials import Credentials, Settings
+from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.grant import fetch_token
+from m3ter_nb.auth.settings import Settings
 from m3ter_nb.auth.source import TokenSource
 from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import ConnectionFailed, Forbidden, LoginRefused, NotLoggedIn, TokenExpired
@@ -564,7 +565,7 @@ def test_the_end_of_a_token_that_is_not_renewed_is_announced_once(
 def test_the_end_of_a_ready_token_is_announced(sandbox: Sandbox, clocks: TwoClocks) -> None:
     said: list[str] = []
     logins = Logins({}, said.append)
-    ready = Settings(token=jwt({"exp": clocks.wall + 500, "orgId": "o"}), base_url=sandbox.url)
+    ready = Settings(token=Token(jwt({"exp": clocks.wall + 500, "orgId": "o"})), base_url=sandbox.url)
     logins.add("m3ter", open_session(ready, clock=clocks.clock), typed=False)
     clocks.advance(500)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import http.client
 import io
@@ -11,6 +12,7 @@ import logging
 import os
 import pickle
 import pprint
+import reprlib
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import requests
+import rich
+from rich.pretty import pretty_repr
 
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.grant import fetch_token
@@ -52,10 +56,18 @@ def token(clocks: TwoClocks) -> Token:
     return Token(PLAIN, 18_000, clock=clocks.clock)
 
 
-def printed(value: object) -> str:
-    """Return what ``print`` writes."""
+def printed(value: object, show: Callable[[Any], None] = print) -> str:
+    """Return what ``print``, or another function that prints, writes."""
     text = io.StringIO()
-    print(value, file=text)
+    with contextlib.redirect_stdout(text):
+        show(value)
+    return text.getvalue()
+
+
+def rich_shown(value: object) -> str:
+    """Return what ``rich.print`` writes."""
+    text = io.StringIO()
+    rich.print(value, file=text)
     return text.getvalue()
 
 
@@ -99,6 +111,19 @@ SHOWN: dict[str, Callable[[Token], str]] = {
     "a traceback": raised,
     "an exception": lambda token: repr(ValueError(token)) + str(ValueError(token)),
     "vars of a holder": lambda token: str(vars(type("Holder", (), {"token": token})())),
+    "rich": rich_shown,
+    "rich, in a list": lambda token: rich_shown([token]),
+    "rich, cut short": lambda token: pretty_repr({"token": token}, max_string=5),
+    "help": lambda token: printed(token, help),
+    "reprlib": lambda token: reprlib.repr([token]),
+    "a slice of all": lambda token: repr(token[:]) + str(token[:5]),
+    "one character after the other": lambda token: str([token[place] for place in range(len(token))]),
+    "stripped": lambda token: repr(token.strip()) + str(token.strip()),
+    "upper case": lambda token: repr(token.upper().lower()),
+    "a prefix removed": lambda token: repr(token.removeprefix("x")),
+    "replaced": lambda token: repr(token.replace("?", "")),
+    "in a column": lambda token: repr(token.ljust(90)),
+    "split": lambda token: repr(token.split(".")) + repr(token.partition(".")),
     "a copy": lambda token: str(copy.copy(token)),
     "a deep copy": lambda token: str(copy.deepcopy([token])),
 }

@@ -1,0 +1,128 @@
+"""What copying leaves around a value, taken off: one rule for everything that is pasted, set or stored.
+
+The environment, ``.env``, the secrets of a platform, the keychain, the form and the prompt all come through here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["BASE_URL", "KEY_ID", "ORG_ID", "SECRET", "TOKEN", "Kind", "can_be_bearer", "clean"]
+
+
+class Kind(NamedTuple):
+    """What a value is.
+
+    Attributes:
+        label: what a sentence calls it.
+        plain: whether it can hold no quotes and commas itself, so that a single one at either end goes too.
+        bearer: whether the scheme of an Authorization header may stand before it.
+    """
+
+    label: str
+    plain: bool = False
+    bearer: bool = False
+
+
+KEY_ID = Kind("Access Key ID")
+SECRET = Kind("API Secret")
+TOKEN = Kind("token", plain=True, bearer=True)
+ORG_ID = Kind("organization id", plain=True)
+BASE_URL = Kind("base URL", plain=True)
+
+_DOUBLE = '"\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02\u301d\u301e\u301f\u2033'
+_SINGLE = "'`\u00b4\u2018\u2019\u201a\u201b\u2039\u203a\uff07\u2032"
+_QUOTES = _DOUBLE + _SINGLE
+# Between two quotes of one sort, straight or typographic; a shell or JSON may have put a backslash before each.
+_QUOTED = re.compile(
+    rf"\\?[{_DOUBLE}](?P<double>.*?)\\?[{_DOUBLE}]|\\?[{_SINGLE}](?P<single>.*?)\\?[{_SINGLE}]"
+    "|\u300c(?P<corner>.*)\u300d|\u300e(?P<white>.*)\u300f",
+    re.DOTALL,
+)
+_BEARER = re.compile(r"(?:authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
+# RFC 6750 section 2.1: b64token.
+_B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+# Blank on every screen, though Unicode's categories call them letters, marks or symbols.
+_BLANK = "\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10)))
+
+
+def clean(value: str, kind: Kind) -> tuple[str, tuple[str, ...]]:
+    """Take off what copying has left: white space seen and unseen, quotes, a trailing comma, ``Bearer``.
+
+    Args:
+        value: as pasted, set or stored.
+        kind: what it is.
+
+    Returns:
+        The value, ``""`` where nothing is left of it, and one sentence for each thing that was mended. No sentence
+        repeats the value.
+    """
+    mended: dict[str, None] = {}
+    before = None
+    while value != before:
+        before = value
+        for sentence, step in _steps(kind):
+            shorter = step(value)
+            if shorter != value:
+                mended[sentence] = None
+                value = shorter
+    return value, tuple(sentence.format(kind.label) for sentence in mended)
+
+
+def can_be_bearer(text: str) -> bool:
+    """Tell whether a text can be a bearer token (RFC 6750 section 2.1, ``b64token``)."""
+    return _B64TOKEN.fullmatch(text) is not None
+
+
+def _steps(kind: Kind) -> list[tuple[str, Callable[[str], str]]]:
+    steps: list[tuple[str, Callable[[str], str]]] = [
+        ("White space around the {} was removed.", _trim),
+        ("Quotes around the {} were removed.", _unquote_plain if kind.plain else _unquote),
+        ("A comma after the {} was removed.", lambda text: text.rstrip(",;" if kind.plain else ",")),
+        ("Characters without width were removed from the {}.", _without_unseen),
+    ]
+    if kind.bearer:
+        steps.append(
+            ("The word Bearer before the {} was removed.", lambda text: _BEARER.sub("", text, count=1))
+        )
+    return steps
+
+
+def _is_blank(character: str) -> bool:
+    return (
+        character.isspace()
+        or unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cf")
+        or character in _BLANK
+    )
+
+
+def _trim(text: str) -> str:
+    start, end = 0, len(text)
+    while start < end and _is_blank(text[start]):
+        start += 1
+    while start < end and _is_blank(text[end - 1]):
+        end -= 1
+    return text[start:end]
+
+
+def _unquote(text: str) -> str:
+    match = _QUOTED.fullmatch(text)
+    return text if match is None else next(inner for inner in match.groups() if inner is not None)
+
+
+def _unquote_plain(text: str) -> str:
+    return text.strip(_QUOTES + "\\\u300c\u300d\u300e\u300f")
+
+
+def _without_unseen(text: str) -> str:
+    """Remove what has no width at all, such as a zero width space or a soft hyphen."""
+    if text.isascii():
+        return text
+    return "".join(
+        character for character in text if unicodedata.category(character) != "Cf" and character not in _BLANK
+    )

@@ -1,0 +1,175 @@
+"""The ``.env`` file: named, or come upon from the working directory upwards. Never a wait without end.
+
+A file that was merely come upon may belong to anything: what cannot be read of it is passed over. ``os.environ`` is
+left alone throughout.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import selectors
+import stat
+import time
+from pathlib import Path
+
+from m3ter_nb.auth.variables import VARIABLES
+from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.hiding import without_frames
+
+__all__ = ["EnvFile", "find_dotenv", "read_dotenv"]
+
+# Bytes: what a .env of ours needs is a few hundred.
+_LARGEST = 1_000_000
+#: Seconds to wait for what writes to a named pipe: a password manager asks a person first.
+PIPE_TIMEOUT = 10.0
+
+
+class EnvFile:
+    """A ``.env`` that was come upon.
+
+    Args:
+        path: where it lies; ``""`` where there is none that names one of our variables.
+        values: its ``M3TER_*`` variables, as written.
+        passed_over: why nearer files were not taken, one sentence each.
+    """
+
+    __slots__ = ("passed_over", "path", "values")
+
+    def __init__(self, path: str, values: dict[str, str], passed_over: tuple[str, ...]) -> None:
+        self.path = path
+        self.values = values
+        self.passed_over = passed_over
+
+    def __repr__(self) -> str:
+        return f"EnvFile({self.path!r}, values hidden)"
+
+
+@without_frames
+def read_dotenv(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read the ``M3TER_*`` variables of a ``.env`` file, values as written, empty ones too.
+
+    ``${...}`` is not interpolated: a secret may hold it. A named pipe, as password managers make one, is read once.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        InvalidArgument: the file is not there, not readable, not UTF-8, or larger than 1 MB.
+    """
+    try:
+        path = Path(path).expanduser()
+        path.stat()
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: the home of a user that is not there
+        # The name is not repeated: it may be a secret that was meant for elsewhere.
+        raise InvalidArgument(
+            "There is no file of that name that you may read; name an existing .env file, or leave --env without one."
+        ) from None
+    try:
+        return _read(path)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{path} cannot be used: {error}") from None
+
+
+def find_dotenv(*, pipes: bool = True) -> EnvFile:
+    """Find the nearest ``.env`` from the working directory upwards that names one of our variables.
+
+    Args:
+        pipes: whether to read one that is a named pipe.
+    """
+    passed_over: list[str] = []
+    for path in _candidates():
+        try:
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode) or (stat.S_ISFIFO(mode) and not pipes):
+                continue
+            values = _read(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (InvalidArgument, OSError) as error:
+            reason = str(error) if isinstance(error, InvalidArgument) else _unreadable(error)
+            passed_over.append(f"{path} was passed over: {reason}")
+            continue
+        if values:
+            return EnvFile(str(path), values, tuple(passed_over))
+        passed_over.append(f"{path} was passed over: it names none of {', '.join(VARIABLES)}.")
+    return EnvFile("", {}, tuple(passed_over))
+
+
+def _candidates() -> list[Path]:
+    # Looked for by hand: python-dotenv costs its import at each login without a file.
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the working directory was deleted under the kernel
+        return []
+    return [folder / ".env" for folder in (here, *here.parents)]
+
+
+@without_frames
+def _read(path: Path) -> dict[str, str]:
+    """Return what a file says of our variables.
+
+    Raises:
+        InvalidArgument: it cannot be read; the message begins with "it" and does not name the file.
+    """
+    try:
+        text = _content(path).decode("utf-8-sig")  # Windows editors put a byte order mark first
+    except UnicodeDecodeError:
+        raise InvalidArgument("it is not UTF-8 text.") from None
+    except OSError as error:
+        raise InvalidArgument(_unreadable(error)) from None
+    if "\0" in text:  # UTF-16 without a byte order mark is UTF-8 full of them
+        raise InvalidArgument("it is not UTF-8 text: it holds null bytes.")
+    if not any(name in text for name in VARIABLES):
+        return {}
+    from dotenv import dotenv_values
+
+    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return {name: value or "" for name, value in values.items() if name in VARIABLES}
+
+
+def _unreadable(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return f"it is a named pipe, and nothing came through it within {PIPE_TIMEOUT:g} s."
+    return f"it cannot be read ({type(error).__name__})."
+
+
+def _content(path: Path) -> bytes:
+    mode = path.stat().st_mode
+    if stat.S_ISFIFO(mode):
+        content = _from_pipe(path, PIPE_TIMEOUT)
+    elif stat.S_ISREG(mode):
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    else:
+        raise InvalidArgument("it is no file of text.")
+    if len(content) > _LARGEST:
+        raise InvalidArgument("it is larger than 1 MB; what m3ter needs of a .env are a few lines.")
+    return content
+
+
+def _from_pipe(path: Path, seconds: float) -> bytes:
+    """Read what one writer writes to a named pipe.
+
+    Raises:
+        TimeoutError: nothing, or no end of it, came in time.
+    """
+    deadline = time.monotonic() + seconds
+    content = b""
+    # Opened without waiting: a pipe that nobody writes to would hold the login for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb", buffering=0) as pipe, selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while len(content) <= _LARGEST:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            if not selector.select(left):
+                continue
+            piece = pipe.read(65_536)
+            content += piece or b""
+            if piece == b"":
+                if content:
+                    break
+                time.sleep(0.01)  # some systems call a pipe readable before its writer has come
+    return content
