@@ -96,11 +96,18 @@ def open_session(
     fetch: Callable[[], Token] | None = None
     if settings.credentials is None:
         token = _given_token(settings, clock)
+        identity = hash(token)
     else:
         fetch = partial(fetch_token, settings.credentials, transport, clock=clock)
         token = fetch()
+        identity = hash(settings.credentials.key_id)
     source = TokenSource(
-        token, fetch if refresh else None, margin=margin, clock=clock, notify=transport.notify
+        token,
+        fetch if refresh else None,
+        margin=margin,
+        clock=clock,
+        notify=transport.notify,
+        identity=identity,
     )
     return M3terSession(source, transport, org_id=settings.org_id, credentials_source=settings.source)
 

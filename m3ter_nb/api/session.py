@@ -131,6 +131,23 @@ class M3terSession:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def take_over(self, older: M3terSession) -> bool:
+        """Let a session of an earlier login go on with this one, and all that was made from it (lists, clients).
+
+        Returns:
+            Whether it does: it is open, and of the same key, host and organization.
+        """
+        same = (self._source.identity, self.base_url, self._org_id) == (
+            older._source.identity,
+            older.base_url,
+            older._org_id,
+        )
+        if not same or self._source.identity is None or older._source.current is None:
+            return False
+        older._source.adopt(self._source)
+        self._source = older._source
+        return True
+
     def close(self) -> None:
         """Forget the token and the credentials, and close the connections."""
         self._source.forget()

@@ -38,6 +38,10 @@ class TokenSource:
         margin: seconds before its end at which a token is renewed; at most a tenth of its lifetime.
         clock: where time comes from.
         notify: is told, once, when a renewal failed while the token is still valid.
+        identity: tells the key that the token was issued to from others, without telling what it is.
+
+    Attributes:
+        identity: as given.
     """
 
     def __init__(
@@ -48,7 +52,9 @@ class TokenSource:
         margin: float = DEFAULT_MARGIN,
         clock: Clock = SYSTEM_CLOCK,
         notify: Callable[[str], None] | None = None,
+        identity: int | None = None,
     ) -> None:
+        self.identity = identity
         self._token = token
         self._fetch = fetch
         self._margin = margin
@@ -60,6 +66,7 @@ class TokenSource:
         self._failed_at: Moment | None = None
         self._said_so = False
         self._clocks_agree = True
+        self._absence = "There is no token; log in first (%m3ter_login, or m3ter_nb.login())."
 
     @property
     def current(self) -> Token | None:
@@ -148,10 +155,23 @@ class TokenSource:
             return False
         return token.exp <= self._clock.wall() + self.margin
 
-    def forget(self) -> None:
-        """Drop the token and what could renew it."""
+    def forget(self, reason: str = "") -> None:
+        """Drop the token and what could renew it.
+
+        Args:
+            reason: what whoever asks for a token from now on is told.
+        """
         with self._lock:
             self._token = self._fetch = None
+            self._absence = reason or self._absence
+
+    def adopt(self, newer: TokenSource) -> None:
+        """Go on with the token of a later login and with what renews it, as does everyone who holds this source."""
+        with self._lock:
+            self._token, self._fetch = newer._token, newer._fetch
+            self._margin, self._clock, self._notify = newer._margin, newer._clock, newer._notify
+            self._failed_at, self._failure, self._said_so = None, None, False
+            self._clocks_agree = newer._clocks_agree
 
     def _pausing(self) -> bool:
         return self._failed_at is not None and self._clock.elapsed(self._failed_at) < _RENEWAL_PAUSE
@@ -179,7 +199,7 @@ class TokenSource:
 
     def _without_renewal(self, token: Token | None) -> Token:
         if token is None:
-            raise NotLoggedIn("There is no token; log in first (%m3ter_login, or m3ter_nb.login()).")
+            raise NotLoggedIn(self._absence)
         if token.expired:
             raise TokenExpired(
                 "The token has ended and cannot be renewed, for no key and secret were kept. Log in again "

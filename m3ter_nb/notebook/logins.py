@@ -158,15 +158,19 @@ class Logins:
         self._namespace.update(stand_ins)
 
     def add(self, name: str, session: M3terSession, *, typed: bool) -> Login:
-        """Keep a session under a name, close the one it follows, and bind its two variables."""
+        """Keep a session under a name, close the one it follows or take it over, and bind its two variables."""
         previous = self._logins.get(name)
+        if previous is not None and not session.take_over(previous.session):
+            previous.session.source.forget(
+                f"A later login as {name} closed this session, for it has another key, host or organization. "
+                f"Go on with {name}_session."
+            )
+            previous.session.close()
         login = self._logins[name] = Login(name, session, typed=typed)
         self._waiting.pop(name, None)
         self._left.discard(name)
         login.bound = dict(zip(login.names, (session.token, session), strict=True))
         self._namespace.update(login.bound)
-        if previous is not None:
-            previous.session.close()
         for future in self._waiters:
             future.get_loop().call_soon_threadsafe(_resolve, future)
         self._waiters.clear()

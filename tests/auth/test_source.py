@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -572,6 +573,124 @@ def test_the_end_of_a_ready_token_is_announced(sandbox: Sandbox, clocks: TwoCloc
     logins.before_cell()
 
     assert said == ["m3ter_token has ended and cannot be renewed: run %m3ter_login again."]
+
+
+# A second login
+
+
+@pytest.fixture
+def logins() -> Logins:
+    """Return the logins of an empty namespace."""
+    return Logins({}, lambda _text: None)
+
+
+def test_what_was_made_from_the_first_login_goes_on_with_a_second_of_the_same_key(
+    logins: Logins, open_login: Callable[..., M3terSession], sandbox: Sandbox
+) -> None:
+    first = open_login()
+    logins.add("m3ter", first, typed=False)
+    for number in range(3):
+        first.post("products", json={"name": f"p{number}", "code": f"p{number}"})
+    sdk, auth, pages, taken = first.sdk(), first.auth, first.pages("products", page_size=1), first.token
+    read = [next(pages)]
+
+    sandbox.faults.expire_tokens()
+    second = open_login()
+    logins.add("m3ter", second, typed=False)
+
+    assert first.token is second.token is not taken
+    assert len(first.get("products")["data"]) == 3
+    assert len(sdk.products.list().data) == 3
+    url = f"{sandbox.url}/organizations/{DEMO_ORG_ID}/products"
+    assert requests.get(url, auth=auth, timeout=5).status_code == 200
+    assert len([*read, *pages]) == 3
+
+
+def test_a_renewal_serves_the_first_login_and_the_second(
+    logins: Logins, open_login: Callable[..., M3terSession], sandbox: Sandbox, clocks: TwoClocks
+) -> None:
+    sessions = [open_login() for _ in range(3)]
+    for session in sessions:
+        logins.add("m3ter", session, typed=False)
+    asked = token_requests(sandbox)
+    clocks.advance(18_000)
+
+    assert sessions[0].token is sessions[1].token is sessions[2].token
+    assert token_requests(sandbox) == asked + 1
+
+
+def test_a_logout_ends_what_the_first_login_was_taken_over_by(
+    logins: Logins, open_login: Callable[..., M3terSession]
+) -> None:
+    first, second = open_login(), open_login()
+    logins.add("m3ter", first, typed=False)
+    logins.add("m3ter", second, typed=False)
+
+    logins.remove("m3ter")
+
+    with pytest.raises(NotLoggedIn, match="log in first"):
+        first.get("products")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"credentials": Credentials(NARROW_KEY_ID, NARROW_SECRET, "a test")},
+        {"base_url": "the same machine by another name"},
+    ],
+    ids=["key", "host"],
+)
+def test_another_key_or_host_closes_the_first_login_and_the_error_says_so(
+    logins: Logins, sandbox: Sandbox, other: dict[str, Any]
+) -> None:
+    if "base_url" in other:
+        other = {"base_url": sandbox.url.replace("127.0.0.1", "localhost")}
+    credentials = Credentials(DEMO_KEY_ID, DEMO_SECRET, "a test")
+    first = login(credentials, base_url=sandbox.url)
+    logins.add("m3ter", first, typed=False)
+
+    second = login(**{"credentials": credentials, "base_url": sandbox.url, **other})
+    logins.add("m3ter", second, typed=False)
+
+    with pytest.raises(NotLoggedIn, match=r"A later login as m3ter closed this session.*m3ter_session"):
+        first.get("products")
+    assert second.token.permissions
+
+
+def test_a_ready_token_given_twice_is_one_login(logins: Logins, sandbox: Sandbox) -> None:
+    token = login(Credentials(DEMO_KEY_ID, DEMO_SECRET, "a test"), base_url=sandbox.url).token
+    first, second = (open_session(Settings(token=token, base_url=sandbox.url)) for _ in range(2))
+    logins.add("m3ter", first, typed=False)
+    logins.add("m3ter", second, typed=False)
+
+    assert first.get("products") == second.get("products")
+
+
+def test_a_login_whose_session_the_user_closed_stays_closed(
+    logins: Logins, open_login: Callable[..., M3terSession]
+) -> None:
+    first = open_login()
+    logins.add("m3ter", first, typed=False)
+    first.close()
+    logins.add("m3ter", open_login(), typed=False)
+
+    with pytest.raises(NotLoggedIn):
+        first.get("products")
+
+
+def test_the_documented_code_run_as_printed_leaves_a_login_that_works(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("%m3ter_login --show python")
+    shell.run_cell(capsys.readouterr().out)
+    assert os.environ.get("M3TER_API_TOKEN")
+    try:
+        shell.run_cell("%m3ter_login\nproducts = m3ter_session.get('products')")
+    finally:
+        del os.environ["M3TER_API_TOKEN"]
+
+    assert shell.user_ns["products"]["data"] == []
+    assert "M3TER_API_TOKEN in the environment is not used" in capsys.readouterr().out
 
 
 # A real shell
