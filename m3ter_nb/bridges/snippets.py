@@ -12,9 +12,9 @@ from __future__ import annotations
 import json as json_
 import shlex
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
 
 from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.wire.encoding import json_text, query_of, query_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,14 +61,14 @@ def curl(
     command += [f"--max-time {_TOTAL_SECONDS}", "-H @-"]
     below = ""
     if json is not None:
-        body = _json_text(json)
+        body = json_text(json, indent=2)
         command.append("-H 'Content-Type: application/json'")
         if len(body.encode()) <= _LONGEST_ARGUMENT:
             command.append(f"-d {shlex.quote(body)}")
         else:
             # JSON text has no line that is a bare word, so none ends the here-document early.
             # Compact, as the session sends it: m3ter counts the bytes.
-            body = _json_text(json, compact=True)
+            body = json_text(json)
             command.append("--data-binary @/dev/fd/3 3<<'END_OF_BODY'")
             below = f"\n{body}\nEND_OF_BODY"
     header = f"""printf 'Authorization: Bearer %s' "${_name(token_variable)}" |\n  """
@@ -98,9 +98,9 @@ def python(
         f"""    headers={{'Authorization': f"Bearer {{os.environ['{_name(token_variable)}']}}"}},""",
     ]
     if params:
-        lines.append(_argument("params", {key: _query_text(value) for key, value in params.items()}))
+        lines.append(_argument("params", dict(query_pairs(params))))
     if json is not None:
-        lines.append(_argument("json", json_.loads(_json_text(json))))
+        lines.append(_argument("json", json_.loads(json_text(json))))
     lines += [f"    timeout={_TIMEOUTS},", ")", "response.raise_for_status()", "print(response.json())"]
     return "\n".join(lines)
 
@@ -159,18 +159,8 @@ print(f"Bearer Token received, valid for {{response.json()['expires_in']}} secon
 
 
 def _with_query(url: str, params: Mapping[str, Any] | None) -> str:
-    if not params:
-        return url
-    query = urlencode({key: _query_text(value) for key, value in params.items()})
-    return f"{url}{'&' if '?' in url else '?'}{query}"
-
-
-def _query_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return ",".join(_query_text(item) for item in value)
-    return str(value)
+    query = query_of(params)
+    return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
 
 
 def _argument(name: str, value: Any) -> str:
@@ -188,16 +178,6 @@ def _literal(value: Any, indent: int) -> str:
         return f"{{\n{''.join(items)}{' ' * indent}}}"
     items = [f"{margin}{_literal(item, indent + 4)},\n" for item in value]
     return f"[\n{''.join(items)}{' ' * indent}]"
-
-
-def _json_text(value: Any, *, compact: bool = False) -> str:
-    layout: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 2}
-    try:
-        text = json_.dumps(value, ensure_ascii=False, allow_nan=False, **layout)
-        text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgument(f"The body is not JSON: {error}.") from None
-    return text
 
 
 def _name(variable: str) -> str:

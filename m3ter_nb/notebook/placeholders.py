@@ -10,18 +10,15 @@ from __future__ import annotations
 import ast
 import builtins
 import json
-import math
-import numbers
 import re
 from collections.abc import Mapping
-from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, unquote
-from uuid import UUID
 
 from m3ter_nb.errors import InvalidArgument, M3terError
+from m3ter_nb.wire.encoding import plain_value
 
 __all__ = ["evaluate", "fill_json", "fill_path", "fill_query", "json_value", "placeholder_end"]
 
@@ -255,41 +252,10 @@ def _plain(value: Any, written: str) -> Any:
 
 
 def _plain_scalar(value: Any, written: str) -> Any:
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        number = float(value)
-        if not math.isfinite(number):
-            raise InvalidArgument(f"{_excerpt(written)} holds {number}, which JSON cannot hold.")
-        return number
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, date) and value == value:  # noqa: PLR0124 - pandas' NaT is a datetime, unequal to itself
-        return value.isoformat()
-    # numpy.bool is no number to Python; a numpy.datetime64 in nanoseconds would become a bare integer: it is refused.
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item") and isinstance(value.item(), bool):
-        return value.item()
-    raise _no_json_form(value, written)
-
-
-def _no_json_form(value: Any, written: str) -> InvalidArgument:
-    if isinstance(value, Decimal):
-        advice = "float(...) or str(...)"
-    elif getattr(value, "ndim", None) == 0:
-        advice = "str(...)"
-    elif hasattr(value, "to_dict") and hasattr(value, "columns"):
-        advice = '.to_dict("records")'
-    elif hasattr(value, "tolist"):
-        advice = ".tolist()"
-    elif isinstance(value, (set, frozenset, range)):
-        advice = "list(...)"
-    else:
-        advice = "a dict, a list, text or a number"
-    return InvalidArgument(
-        f"{_excerpt(written)} holds a value of type {type(value).__name__}, which has no JSON form: use {advice}."
-    )
+    try:
+        return plain_value(value)
+    except TypeError as error:
+        raise InvalidArgument(f"{_excerpt(written)} holds {error}.") from None
 
 
 def _text(value: Any, written: str) -> str:

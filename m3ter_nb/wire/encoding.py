@@ -1,16 +1,33 @@
-"""How values travel: a query in a URL, a JSON body, and the value of an answer's body."""
+"""How values travel: a query in a URL, a JSON body, and the value of an answer's body.
+
+One rule for single values, in a query and in a body alike (:func:`plain_value`). Values of numpy and pandas are known
+by how they behave: neither is imported.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import numbers
+from collections.abc import Iterable, Mapping
 from datetime import date
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from m3ter_nb.errors import InvalidArgument
 
-__all__ = ["LONGEST_BODY", "decode_body", "encode_body", "query_of"]
+__all__ = [
+    "LONGEST_BODY",
+    "decode_body",
+    "encode_body",
+    "json_text",
+    "plain_value",
+    "query_of",
+    "query_pairs",
+]
 
 #: Bytes: m3ter's firewall answers 403 to any longer body (https://docs.m3ter.com/guides/m3ter-apis/waf-rules-for-http-requests).
 LONGEST_BODY = 512_000
@@ -18,23 +35,98 @@ LONGEST_BODY = 512_000
 _MASKED_VALUES = ('"••••"', '?••••"')
 
 
+class _NoForm(TypeError):
+    """A value that neither a body nor a query can hold; its text fits after "holds"."""
+
+
+def plain_value(value: object) -> str | int | float | bool | None:
+    """Return a single value as JSON has it: dates as ISO 8601 text, an enum's value, numpy's numbers plain ones.
+
+    Raises:
+        TypeError: JSON has no form for it; a missing value (NaN, pandas' NaT and NA) has none.
+    """
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, numbers.Real) and not _is_duration(value):
+        return _plain_number(value)
+    if isinstance(value, (str, UUID)):
+        return str.__str__(value) if isinstance(value, str) else str(value)
+    if isinstance(value, date) and value == value:  # noqa: PLR0124 - pandas' NaT is a datetime, unequal to itself
+        return value.isoformat()
+    # numpy's own bool is no number to Python.
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item") and isinstance(value.item(), bool):
+        return bool(value.item())
+    raise _NoForm(f"a value of type {type(value).__name__}, which has no JSON form: use {_advice(value)}")
+
+
+def _is_duration(value: object) -> bool:
+    """Tell whether a value is numpy's timedelta64, which passes for a whole number (of nanoseconds, perhaps)."""
+    return getattr(getattr(value, "dtype", None), "kind", "") == "m"
+
+
+def _plain_number(value: numbers.Real) -> int | float:
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise _NoForm(f"{number}, which JSON cannot hold")
+    return number
+
+
+def _advice(value: object) -> str:
+    if isinstance(value, Decimal):
+        return "float(...) or str(...)"
+    if getattr(value, "ndim", None) == 0:
+        return "str(...)"
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        return '.to_dict("records")'
+    if hasattr(value, "tolist"):
+        return ".tolist()"
+    if isinstance(value, (set, frozenset, range)):
+        return "list(...)"
+    return "a dict, a list, text or a number, and None where a value is missing"
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as JSON text, compact unless it is to be indented.
+
+    Raises:
+        InvalidArgument: it holds something JSON cannot (NaN included).
+    """
+    separators = (",", ":") if indent is None else None
+    try:
+        text = json.dumps(
+            value,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=separators,
+            indent=indent,
+            default=plain_value,
+        )
+        text.encode()
+    except _NoForm as error:
+        raise InvalidArgument(f"The body holds {error}. Nothing was sent.") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgument(f"The body is not JSON: {error}. Nothing was sent.") from None
+    return text
+
+
 def encode_body(value: Any) -> bytes:
-    """Encode a value as a JSON body in UTF-8; dates and date-times become ISO 8601 text.
+    """Encode a value as a JSON body in UTF-8.
 
     Raises:
         InvalidArgument: it holds something JSON cannot (NaN included), or the mask that a view shows for a secret, or
             is longer than 512,000 bytes.
     """
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_json)
-        body = text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgument(f"The body is not JSON: {error}. Nothing was sent.") from None
+    text = json_text(value)
     if any(masked in text for masked in _MASKED_VALUES):
         raise InvalidArgument(
             "The body holds a mask (••••) where a secret was: it was copied from a view. "
             "Put the secret itself there. Nothing was sent.",
         )
+    body = text.encode()
     if len(body) > LONGEST_BODY:
         raise InvalidArgument(
             f"The body has {len(body):,} bytes; m3ter refuses more than {LONGEST_BODY:,}. "
@@ -54,39 +146,72 @@ def decode_body(content: bytes) -> tuple[Any, bool]:
         return None, False
 
 
-def _as_json(value: object) -> str:
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
-
-
 def query_of(params: Any) -> str:
-    """Return a query as it stands in a URL: lists joined by commas, as the official SDKs send them.
-
-    Booleans are written as JSON does, and what is None is left out.
+    """Return a query as it stands in a URL.
 
     Args:
         params: a mapping, pairs, or text, which is taken as it is.
 
     Raises:
-        InvalidArgument: a lone surrogate.
+        InvalidArgument: as :func:`query_pairs`; or a lone surrogate.
     """
     if params is None or isinstance(params, str):
         return (params or "").removeprefix("?")
     if isinstance(params, bytes):
         return params.decode("latin-1").removeprefix("?")
-    pairs = params.items() if hasattr(params, "items") else params
     try:
-        return urlencode([(key, _query_value(value)) for key, value in pairs if value is not None])
+        return urlencode(query_pairs(params))
     except UnicodeEncodeError:
         raise InvalidArgument("The query holds a character that no URL can carry.") from None
 
 
-def _query_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Enum):
-        return _query_value(value.value)
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        return value
-    return ",".join(str(_query_value(item)) for item in value)
+def query_pairs(params: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
+    """Return the texts of a query: lists joined by commas, as the official SDKs send them.
+
+    Values are written as JSON has them, text without quotes; what is None is left out.
+
+    Raises:
+        InvalidArgument: a value that is missing (NaN, NaT, NA), a dict, a list that is empty or holds a list, None or an
+            item with a comma: m3ter would not filter by it, and answer with other rows than were meant.
+    """
+    pairs = params.items() if isinstance(params, Mapping) else params
+    try:
+        return [(_parameter(name), _query_text(value)) for name, value in pairs if value is not None]
+    except _NoForm as error:
+        raise InvalidArgument(f"The query holds {error}. Nothing was sent.") from None
+    except (TypeError, ValueError):
+        raise InvalidArgument(
+            "The query is neither a mapping, nor pairs, nor text. Nothing was sent."
+        ) from None
+
+
+def _parameter(name: object) -> str:
+    if not isinstance(name, str):
+        raise _NoForm("a parameter whose name is no text")
+    return name
+
+
+def _query_text(value: Any) -> str:
+    if isinstance(value, Mapping) or hasattr(value, "columns"):
+        raise _NoForm("a dict or a table, which no parameter takes")
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or isinstance(value, type):
+        return _single_text(value)
+    items = [_single_text(item) for item in value]
+    if not items:
+        raise _NoForm(
+            "an empty list, by which nothing is filtered: leave the parameter out, or say what is meant"
+        )
+    if len(items) > 1 and any("," in item for item in items):
+        raise _NoForm("a list of which an item has a comma in it, which separates the items")
+    return ",".join(items)
+
+
+def _single_text(value: Any) -> str:
+    if value is None:
+        raise _NoForm("a list with None in it")
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, Decimal) and value.is_finite():
+        return str(value)
+    plain = plain_value(value)
+    return plain if isinstance(plain, str) else json.dumps(plain)

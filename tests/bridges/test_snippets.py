@@ -268,7 +268,7 @@ def test_a_variable_that_is_no_name_is_refused(write: Any, variable: str) -> Non
 @pytest.mark.parametrize("write", [curl, python])
 @pytest.mark.parametrize("body", [{"a": {1}}, {"a": float("nan")}, {"a": "\ud800"}])
 def test_a_body_that_is_not_json_is_refused(write: Any, body: Any) -> None:
-    with pytest.raises(InvalidArgument, match="The body is not JSON"):
+    with pytest.raises(InvalidArgument, match=r"The body (is not JSON|holds)"):
         write("POST", "https://api.m3ter.com/x", json=body)
 
 

@@ -1,0 +1,135 @@
+"""What a body and a query make of a value, and what they refuse before anything is sent."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import m3ter_nb
+from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.notebook.call_line import parse_call
+from m3ter_nb.wire.encoding import encode_body, query_of
+
+if TYPE_CHECKING:
+    from m3ter_nb.auth.credentials import Credentials
+    from m3ter_nb.sandbox import Sandbox
+
+
+class Plan(Enum):
+    """An enum of a user's own."""
+
+    GOLD = "gold"
+    SEVEN = np.int64(7)
+
+
+SUMMER = dt.timezone(dt.timedelta(hours=2))
+
+VALUES = {
+    "numpy's whole number": (np.int64(3), "3"),
+    "numpy's number": (np.float32(0.5), "0.5"),
+    "numpy's bool": (np.bool_(True), "true"),
+    "numpy's text": (np.str_("x"), "x"),
+    "a bool": (False, "false"),
+    "a whole number of many digits": (9_007_199_254_740_993, "9007199254740993"),
+    "a date": (dt.date(2026, 11, 1), "2026-11-01"),
+    "a date-time": (dt.datetime(2026, 11, 1, 10, 30, tzinfo=SUMMER), "2026-11-01T10:30:00+02:00"),
+    "pandas' timestamp": (pd.Timestamp("2026-11-01 10:30", tz="UTC"), "2026-11-01T10:30:00+00:00"),
+    "a UUID": (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+    "an enum": (Plan.GOLD, "gold"),
+    "an enum of numpy's": (Plan.SEVEN, "7"),
+}
+
+
+@pytest.mark.parametrize(("value", "text"), VALUES.values(), ids=VALUES)
+def test_a_value_is_the_same_text_in_a_query_and_in_a_body(value: object, text: str) -> None:
+    query = query_of({"x": value})
+    (in_body,) = json.loads(encode_body([value]))
+
+    assert query == query_of({"x": text})
+    assert (in_body if isinstance(in_body, str) else json.dumps(in_body)) == text
+
+
+MISSING = {
+    "NaN": float("nan"),
+    "numpy's NaN": np.float64("nan"),
+    "infinity": float("-inf"),
+    "NaT": pd.NaT,
+    "NA": pd.NA,
+    "numpy's NaT": np.datetime64("NaT"),
+    "a decimal NaN": Decimal("NaN"),
+}
+NO_VALUES = {
+    "numpy's date, a count of days or of nanoseconds": np.datetime64("2026-11-01"),
+    "numpy's duration, likewise": np.timedelta64(1, "ns"),
+    "a duration": dt.timedelta(1),
+    "a complex number": 1j,
+    "an object": object(),
+    "a class": dict,
+    "a table": pd.DataFrame({"a": [1]}),
+}
+
+
+@pytest.mark.parametrize("value", (MISSING | NO_VALUES).values(), ids=MISSING | NO_VALUES)
+def test_what_has_no_form_is_refused_in_query_and_body(
+    sandbox: Sandbox, credentials: Credentials, value: object
+) -> None:
+    with m3ter_nb.login(credentials, base_url=sandbox.url) as session:
+        for refused in (
+            lambda: session.post("products", json={"name": "P", "code": [value]}),
+            lambda: session.get("products", params={"ids": value}),
+            lambda: session.get("products", params={"ids": ["a", value]}),
+        ):
+            with pytest.raises(InvalidArgument, match="Nothing was sent"):
+                refused()
+
+    assert len(sandbox.log) == 1
+
+
+ODD_FILTERS = {
+    "a dict": {"a": 1},
+    "an empty list": [],
+    "a list with None": ["a", None],
+    "a list of lists": [["a"]],
+    "an item with a comma": ["a,b", "c"],
+}
+
+
+@pytest.mark.parametrize("value", ODD_FILTERS.values(), ids=ODD_FILTERS)
+def test_a_filter_by_which_nothing_would_be_filtered_is_refused(value: object) -> None:
+    with pytest.raises(InvalidArgument, match="The query holds"):
+        query_of({"codes": value})
+
+
+@pytest.mark.parametrize("params", [5, ["ab", 1], [("a", "b", "c")], object()])
+def test_what_is_no_query_is_refused(params: object) -> None:
+    with pytest.raises(InvalidArgument, match="neither a mapping, nor pairs, nor text"):
+        query_of(params)
+
+
+@pytest.mark.parametrize("value", [np.int64(3), np.bool_(True), pd.Timestamp("2026-11-01"), Plan.GOLD])
+def test_post_and_the_magic_s_body_send_the_same(value: object) -> None:
+    namespace: dict[str, Any] = {"value": value}
+    call = parse_call("POST products --body {'x':[value]}", None, namespace)
+
+    assert encode_body(call.json) == encode_body({"x": [value]})
+
+
+def test_a_series_is_a_list_in_a_query() -> None:
+    assert query_of({"ids": pd.Series(["a", "b"]), "n": np.array([1, 2])}) == "ids=a%2Cb&n=1%2C2"
+
+
+def test_neither_pandas_nor_numpy_is_imported_for_it() -> None:
+    script = "import sys, m3ter_nb.wire.encoding as e; e.encode_body({'x': 1.5}); print({'numpy', 'pandas'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "set()"
