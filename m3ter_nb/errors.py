@@ -38,6 +38,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import requests
 
 __all__ = [
@@ -84,7 +86,10 @@ class M3terError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes, all attributes but the response with it."""
-        state = {name: None if name == "response" else value for name, value in self.__dict__.items()}
+        state = {
+            name: None if name in ("_respond", "_response") else value
+            for name, value in self.__dict__.items()
+        }
         return _unpickled, (type(self), self.args, state)
 
 
@@ -178,8 +183,12 @@ class ApiError(M3terError):
         method: the HTTP method, upper case.
         path: the path of the call, without host.
         reason: m3ter's own message, or ``""`` where it sent none.
-        response: the ``requests.Response``, its request's Authorization header masked.
+
+    Args:
+        response: makes the ``requests.Response``, for whoever asks.
     """
+
+    _response: requests.Response | None = None
 
     def __init__(
         self,
@@ -189,14 +198,21 @@ class ApiError(M3terError):
         method: str,
         path: str,
         reason: str = "",
-        response: requests.Response | None = None,
+        response: Callable[[], requests.Response] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.method = method
         self.path = path
         self.reason = reason
-        self.response = response
+        self._respond = response
+
+    @property
+    def response(self) -> requests.Response | None:
+        """The answer as ``requests`` has it, its request's Authorization header masked; None in another process."""
+        if self._response is None and self._respond is not None:
+            self._response = self._respond()
+        return self._response
 
 
 class BadRequest(ApiError):

@@ -7,8 +7,8 @@ m3ter documents the statuses (https://m3ter.mintlify.app/guides/m3ter-apis/http-
 from __future__ import annotations
 
 import html
-import io
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from m3ter_nb.auth.token import Token
     from m3ter_nb.wire.answer import Answer
 
-__all__ = ["reason_of", "refused"]
+__all__ = ["explain", "reason_of"]
 
 _LONGEST_REASON = 300
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
-def refused(answer: Answer, *, org_id: str | None, token: Token | None) -> ApiError:
+def explain(answer: Answer, *, org_id: str | None, token: Token | None) -> ApiError:
     """Return the error for an answer with a status of 300 or more.
 
     Args:
@@ -79,7 +79,7 @@ def refused(answer: Answer, *, org_id: str | None, token: Token | None) -> ApiEr
         method=method,
         path=_JWT.sub("<token>", path),
         reason=reason,
-        response=_as_requests_has_it(answer),
+        response=partial(_response_of, answer),
     )
     if isinstance(error, RateLimited):
         error.retry_after = retry_after(answer)
@@ -121,36 +121,10 @@ def _text_of(answer: Answer) -> str:
     return answer.content.decode("iso-8859-1")
 
 
-def _as_requests_has_it(answer: Answer) -> requests.Response:
-    """Return the answer as people know it; its request's Authorization header is masked."""
-    import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3 import HTTPHeaderDict, HTTPResponse
+def _response_of(answer: Answer) -> requests.Response:
+    from m3ter_nb.bridges.requests_session import response_of
 
-    # The body has been decompressed already.
-    headers = HTTPHeaderDict(answer.headers)
-    encoding = headers.pop("Content-Encoding", None)
-    raw = HTTPResponse(
-        io.BytesIO(answer.content),
-        headers,
-        answer.status,
-        reason=answer.reason,
-        preload_content=False,
-        decode_content=False,
-        enforce_content_length=False,
-    )
-    request = requests.Request(
-        answer.method,
-        answer.url,
-        headers={**answer.sent_headers, "Authorization": "Bearer <hidden>"},
-        data=answer.sent or None,
-        auth=lambda prepared: prepared,  # or a user name in the URL would replace the mask
-    )
-    response: requests.Response = HTTPAdapter().build_response(request.prepare(), raw)
-    response.content  # noqa: B018 - the property reads the body
-    if encoding is not None:
-        response.headers["Content-Encoding"] = encoding
-    return response
+    return response_of(answer)
 
 
 def _conflict_advice(method: str, attempts: int, *, names_version: bool) -> str:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import posixpath
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Never, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from m3ter_nb.api.operations import METHODS, largest_page, safe_to_repeat
-from m3ter_nb.auth.source import REFUSED, TokenSource
+from m3ter_nb.auth.signed_call import send_signed
 from m3ter_nb.errors import (
     Forbidden,
     InvalidArgument,
     OrganizationMismatch,
     UnexpectedAnswer,
 )
-from m3ter_nb.wire.encoding import decode_body, encode_body, query_of
+from m3ter_nb.hiding import without_frames
+from m3ter_nb.wire.encoding import decode_body, encode_body, query_of, query_pairs
 from m3ter_nb.wire.hosts import origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import requests
     from m3ter import AsyncM3ter, M3ter
 
+    from m3ter_nb.auth.source import TokenSource
     from m3ter_nb.auth.token import Token
     from m3ter_nb.bridges.requests_auth import TokenAuth
     from m3ter_nb.wire.answer import Answer
@@ -32,6 +36,8 @@ __all__ = ["M3terSession"]
 
 # Documented as a UUID; what matters is that it stays one segment of a path.
 _ORG_ID = re.compile(r"[\w-]+", re.ASCII)
+# A path in which nothing is to be encoded, and nothing climbs.
+_PLAIN_PATH = re.compile(r"/*[A-Za-z0-9_~-][A-Za-z0-9_~/-]*")
 _REMEMBERED_VERSIONS = 20_000
 _JSON = {"Content-Type": "application/json"}
 
@@ -63,7 +69,7 @@ class M3terSession:
         self._transport = transport
         token = source.current
         self._org_id: str | None = None  # for the repr, where the next line raises
-        self._org_id = _agreed_org_id(token.org_id if token is not None else None, org_id)
+        self._org_id = _agree_on_org_id(token.org_id if token is not None else None, org_id)
         self.credentials_source = credentials_source
         self._versions: dict[str, int] = {}
 
@@ -83,7 +89,7 @@ class M3terSession:
 
     @property
     def auth(self) -> TokenAuth:
-        """For plain requests: ``requests.get(url, auth=m3ter_session.auth)``."""
+        """For plain requests, where :meth:`requests` will not do: see what it cannot promise in its own words."""
         from m3ter_nb.bridges.requests_auth import TokenAuth
 
         return TokenAuth(self._source, self._transport.origins)
@@ -153,22 +159,33 @@ class M3terSession:
         self._source.forget()
         self._transport.close()
 
-    def get(self, path: str, *, params: Any = None) -> Any:
-        """Read; see :meth:`request`."""
-        return self.request("GET", path, params=params)
+    @without_frames
+    def get(self, path: str, params: Any = None, **filters: Any) -> Any:
+        """Read; see :meth:`request`.
 
-    def post(self, path: str, *, params: Any = None, json: Any = None) -> Any:
+        Args:
+            path: see :meth:`url`.
+            params: the query.
+            filters: more of the query: ``session.get("products", pageSize=2)``.
+        """
+        return self._request("GET", path, _merge(params, filters))
+
+    @without_frames
+    def post(self, path: str, json: Any = None, *, params: Any = None) -> Any:
         """Create, or ask; see :meth:`request`."""
-        return self.request("POST", path, params=params, json=json)
+        return self._request("POST", path, params, json)
 
-    def put(self, path: str, *, params: Any = None, json: Any = None) -> Any:
+    @without_frames
+    def put(self, path: str, json: Any = None, *, params: Any = None) -> Any:
         """Replace an entity; a missing ``version`` is that of the last read. See :meth:`request`."""
-        return self.request("PUT", path, params=params, json=json)
+        return self._request("PUT", path, params, json)
 
+    @without_frames
     def delete(self, path: str, *, params: Any = None) -> Any:
         """Delete an entity, and return it as it was; see :meth:`request`."""
-        return self.request("DELETE", path, params=params)
+        return self._request("DELETE", path, params)
 
+    @without_frames
     def url(self, path: str, method: str = "GET") -> str:
         """Return the URL that a call goes to.
 
@@ -191,21 +208,15 @@ class M3terSession:
                     "This is not a URL that can be asked for; give a path such as 'products'."
                 )
             return path
-        if not plain.strip("/ ") or any(unquote(piece).strip() in ("..", ".") for piece in plain.split("/")):
-            raise InvalidArgument(
-                f"{path!r} is no path of the API; give one such as 'products' or 'products/ID'."
-            )
-        try:
-            plain = quote(plain.strip(), safe="/%:@!$&'()*+,;=-._~")
-        except UnicodeEncodeError:
-            raise InvalidArgument("The path holds a character that no URL can carry.") from None
+        if not _PLAIN_PATH.fullmatch(plain):
+            plain = _quote(plain)
         if not plain.startswith("/"):
             plain = f"/organizations/{self.org_id}/{plain}"
         to_ingest = method == "POST" and plain.rstrip("/").endswith("/measurements")
         host = self._transport.ingest_url if to_ingest else self._transport.base_url
         return f"{host}{plain}{question}{query}"
 
-    def completed(self, method: str, path: str, json: Any) -> Any:
+    def add_version(self, method: str, path: str, json: Any) -> Any:
         """Return the body that a call sends: that of a PUT gets the version of the last read, where it names none.
 
         Args:
@@ -223,11 +234,12 @@ class M3terSession:
             return {**json, "version": self._versions[entity_id]}
         return json
 
+    @without_frames
     def request(self, method: str, path: str, *, params: Any = None, json: Any = None) -> Any:
         """Make one call and return the decoded JSON.
 
         A call that is safe to repeat is repeated after 429, 502, 503, 504 and a broken connection. After 401 or 403
-        with a token at its end, one new token and one more try.
+        for which the token may be to blame, one new token and one more try.
 
         Args:
             method: GET, POST, PUT or DELETE.
@@ -243,37 +255,48 @@ class M3terSession:
             ConnectionFailed: and its kinds; nothing came, or something broken.
             InvalidArgument: the call is malformed; nothing was sent.
         """
-        method = method.upper()
+        return self._request(method, path, params, json)
+
+    def _request(self, method: str, path: str, params: Any = None, json: Any = None) -> Any:
+        method = str(method).upper()
         if method not in METHODS:
-            raise InvalidArgument(f"{method} is no method of the m3ter API; it has {', '.join(METHODS)}.")
+            raise InvalidArgument(f"The methods of the m3ter API are {', '.join(METHODS)}.")
         url = self.url(path, method)
-        json = self.completed(method, path, json)
+        json = self.add_version(method, path, json)
         body = None if json is None else encode_body(json)
-        token = self._source.token()
-        answer = self._send(method, url, params, body, json)
-        if answer.status in REFUSED and (newer := self._source.after_refusal(token)) is not None:
-            token = newer
-            answer = self._send(method, url, params, body, json)
-        if answer.status >= 300:
-            from m3ter_nb.api.refusals import refused
+        answer, token = send_signed(
+            self._source,
+            self._transport,
+            method,
+            url,
+            query=query_of(params),
+            body=body,
+            headers=_JSON if body is not None else None,
+            repeatable=safe_to_repeat(method, urlsplit(url).path, json),
+        )
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            from m3ter_nb.api.refusals import explain
 
-            raise refused(answer, org_id=self._org_id, token=token)
-        return self._decoded(answer)
+            raise explain(answer, org_id=self._org_id, token=token)
+        return self._decode(answer)
 
-    def pages(self, path: str, **params: Any) -> Iterator[Any]:
+    def pages(self, path: str, params: Any = None, **filters: Any) -> Iterator[Any]:
         """Yield every item of a list, page by page, newest first (https://docs.m3ter.com/api/pagination).
 
         Args:
             path: of the list, e.g. ``"products"``.
-            params: filters; ``pageSize`` defaults to the largest that the list takes.
+            params: the query, a dict or pairs.
+            filters: more of it; ``pageSize`` defaults to the largest that the list takes.
 
         Raises:
             InvalidArgument: the path is not that of a list.
+            UnexpectedAnswer: a page leads back to one that was read.
             ApiError, ConnectionFailed: as :meth:`request`.
         """
-        params.setdefault("pageSize", largest_page(path))
+        asked = {"pageSize": largest_page(path), **dict(params or ()), **filters}
+        seen = {asked.get("nextToken")}
         while True:
-            page = self.request("GET", path, params=params)
+            page = self.request("GET", path, params=asked)
             items = page.get("data") if isinstance(page, dict) else None
             if not isinstance(items, list):
                 raise InvalidArgument(f"{path} is not a list: its answer has no data. Use a plain GET.")
@@ -281,12 +304,14 @@ class M3terSession:
             next_token = page.get("nextToken")
             if not next_token:
                 return
-            if next_token == params.get("nextToken"):
+            if not isinstance(next_token, str) or next_token in seen:
                 raise UnexpectedAnswer(
-                    f"{self.host} gave the same nextToken twice for {path}; stopped there."
+                    f"{self.host} gave a nextToken of {path} that is no text, or a second time: it would lead in a circle. Stopped there."
                 )
-            params["nextToken"] = next_token
+            seen.add(next_token)
+            asked["nextToken"] = next_token
 
+    @without_frames
     def whoami(self) -> dict[str, Any]:
         """Return the service user and the organization (``GET users/me``).
 
@@ -295,11 +320,22 @@ class M3terSession:
         Source: https://docs.m3ter.com/api/user/retrieve-current-user-information
         """
         try:
-            me = self.request("GET", "users/me")
+            me = self._request("GET", "users/me")
         except Forbidden:
             return {}
         return me if isinstance(me, dict) else {}
 
+    @without_frames
+    def requests(self) -> requests.Session:
+        """Return a ``requests.Session`` on this login: ``session.requests().get(session.url("products"))``.
+
+        It goes to this API's own hosts only, and the token is in none of its headers, requests, responses and errors.
+        """
+        from m3ter_nb.bridges.requests_session import LoginSession
+
+        return LoginSession(self._source, self._transport)
+
+    @without_frames
     def sdk(self, **options: Any) -> M3ter:
         """Return the official SDK's client, on this session's token source: one token request for any number of calls.
 
@@ -313,6 +349,7 @@ class M3terSession:
 
         return sdk_client(self._source, self._transport, self.org_id, **options)
 
+    @without_frames
     def async_sdk(self, **options: Any) -> AsyncM3ter:
         """Return the official SDK's async client, on this session's token source.
 
@@ -326,18 +363,7 @@ class M3terSession:
 
         return async_sdk_client(self._source, self._transport, self.org_id, **options)
 
-    def _send(self, method: str, url: str, params: Any, body: bytes | None, json: Any) -> Answer:
-        return self._transport.send(
-            method,
-            url,
-            authorization=self._source.authorization,
-            query=query_of(params),
-            body=body,
-            headers=_JSON if body is not None else None,
-            repeatable=safe_to_repeat(method, urlsplit(url).path, json),
-        )
-
-    def _decoded(self, answer: Answer) -> Any:
+    def _decode(self, answer: Answer) -> Any:
         content = answer.content
         if not content.strip():
             return None
@@ -361,7 +387,33 @@ class M3terSession:
             self._versions[decoded["id"]] = decoded["version"]
 
 
-def _agreed_org_id(of_token: str | None, asked_for: str | None) -> str | None:
+def _merge(params: Any, filters: dict[str, Any]) -> Any:
+    """Return one query of two."""
+    if not filters or params is None:
+        return filters or params
+    if isinstance(params, (str, bytes)):
+        return "&".join(filter(None, (query_of(params), query_of(filters))))
+    return [*query_pairs(params), *query_pairs(filters)]
+
+
+def _quote(path: str) -> str:
+    """Percent-encode what is not yet.
+
+    Raises:
+        InvalidArgument: the path is empty or climbs.
+    """
+    if not path.strip("/ ") or any(unquote(piece).strip() in ("..", ".") for piece in path.split("/")):
+        raise InvalidArgument("This is no path of the API; give one such as 'products' or 'products/ID'.")
+    try:
+        return quote(path.strip(), safe="/%:@!$&'()*+,;=-._~")
+    except UnicodeEncodeError:
+        raise InvalidArgument("The path holds a character that no URL can carry.") from None
+
+
+def _agree_on_org_id(of_token: str | None, asked_for: object) -> str | None:
+    """Return the organization's id; one that was asked for is not repeated, for it may be a secret in the wrong place."""
+    if asked_for is not None and not isinstance(asked_for, str):
+        raise InvalidArgument("An organization id is text; copy it from the Console.")
     for org_id in (of_token, asked_for):
         if org_id and not _ORG_ID.fullmatch(org_id):
             raise InvalidArgument(

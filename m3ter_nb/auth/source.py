@@ -5,28 +5,37 @@ A token is renewed ahead of its end, by one request however many threads wait; w
 
 from __future__ import annotations
 
+import os
+import re
 import threading
-from http import HTTPStatus
+import weakref
 from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.token import Token, time_left
-from m3ter_nb.errors import M3terError, NotLoggedIn, TokenExpired
+from m3ter_nb.errors import ConnectionTimeout, InvalidArgument, M3terError, NotLoggedIn, TokenExpired
 from m3ter_nb.hiding import Hidden
-from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment
+from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment, is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DEFAULT_MARGIN", "REFUSED", "TokenSource"]
+__all__ = ["DEFAULT_MARGIN", "TokenSource"]
 
-#: The statuses with which a token may have been refused.
-REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 #: Seconds before its end at which a token is renewed, where nothing else is set.
 DEFAULT_MARGIN = 300.0
 # A token of a few seconds must not be renewed before every call.
 _MARGIN_OF_LIFETIME = 0.1
 # Seconds after a failed renewal in which nobody tries again, unless a call needs a token and this one has ended.
 _RENEWAL_PAUSE = 30.0
+# Seconds: a token as young as this that is refused without a reason is not to blame.
+_YOUNG = 60.0
+# Seconds that a thread waits for another's renewal, which has an end of its own before that.
+_LONGEST_WAIT = 90.0
+# RFC 6750 section 3.1: "expired, revoked, malformed, or invalid for other reasons".
+_INVALID_TOKEN = re.compile(r'\berror="?invalid_token\b', re.IGNORECASE)
+_LONGEST_CHALLENGE = 1_000
+
+_all: weakref.WeakSet[TokenSource] = weakref.WeakSet()
 
 
 class TokenSource:
@@ -42,6 +51,9 @@ class TokenSource:
 
     Attributes:
         identity: as given.
+
+    Raises:
+        InvalidArgument: the margin is no number of seconds.
     """
 
     def __init__(
@@ -54,6 +66,8 @@ class TokenSource:
         notify: Callable[[str], None] | None = None,
         identity: int | None = None,
     ) -> None:
+        if not is_seconds(margin, zero=True):
+            raise InvalidArgument("The margin is a number of seconds, from 0 to a day.")
         self.identity = identity
         self._token = token
         self._fetch = fetch
@@ -67,6 +81,7 @@ class TokenSource:
         self._said_so = False
         self._clocks_agree = True
         self._absence = "There is no token; log in first (%m3ter_login, or m3ter_nb.login())."
+        _all.add(self)
 
     @property
     def current(self) -> Token | None:
@@ -114,7 +129,7 @@ class TokenSource:
         token = self._token
         if token is not None and not self.near_end():
             return token
-        return self._renewed(token, forced=False)
+        return self._take_turn(token, forced=False)
 
     def authorization(self) -> Hidden:
         """Return the Authorization header of a call (RFC 6750 section 2.1), with a token that is good for it.
@@ -130,25 +145,32 @@ class TokenSource:
         Raises:
             As :meth:`token`.
         """
-        return self._renewed(stale, forced=True)
+        return self._take_turn(stale, forced=True)
 
-    def after_refusal(self, token: Token) -> Token | None:
-        """Return a newer token than one that was refused; None where its age cannot be the reason.
+    def after_refusal(self, token: Token, challenge: str | None = None) -> Token | None:
+        """Return a newer token than one that was refused; None where the token cannot be the reason.
+
+        A refusal that names the token (RFC 6750 section 3.1) is believed. One that does not may be a missing
+        permission, which must not cost a token a call: then a token is to blame that has ended by one of the clocks,
+        or that is more than a minute old.
 
         Args:
             token: that a call carried, and that was answered with 401 or 403.
+            challenge: the ``WWW-Authenticate`` of that answer, where it has one.
 
         Raises:
             As :meth:`token`.
         """
-        too_old = self._token is not token or self.near_end() or self._past_exp(token)
-        if not (self.renews and too_old):
+        if not self.renews or not (_blames_the_token(challenge) or self._may_be_to_blame(token)):
             return None
         newer = self.renew(token)
         # A new token that has already ended by its claim tells that our clock and m3ter's differ by hours: from now
         # on the claim says nothing, or every refusal would cost a token.
         self._clocks_agree = self._clocks_agree and not self._past_exp(newer)
         return newer
+
+    def _may_be_to_blame(self, token: Token) -> bool:
+        return self._token is not token or self.near_end() or self._past_exp(token) or token.age > _YOUNG
 
     def _past_exp(self, token: Token) -> bool:
         if token.exp is None or not self._clocks_agree:
@@ -173,16 +195,25 @@ class TokenSource:
             self._failed_at, self._failure, self._said_so = None, None, False
             self._clocks_agree = newer._clocks_agree
 
+    def renew_lock(self) -> None:
+        """Take a lock of one's own, in a child process: the thread that held the parent's is not in there."""
+        self._lock = threading.Lock()
+
     def _pausing(self) -> bool:
         return self._failed_at is not None and self._clock.elapsed(self._failed_at) < _RENEWAL_PAUSE
 
-    def _renewed(self, stale: Token | None, *, forced: bool) -> Token:
+    def _take_turn(self, stale: Token | None, *, forced: bool) -> Token:
+        """Return a token that is good for a call: this thread's, or that of another that asked meanwhile."""
         usable = stale is not None and not stale.expired and not forced
         failures = self._failures
         # While another thread asks, a token that is still valid serves; one that is not has to wait.
-        if not self._lock.acquire(blocking=not usable):
-            assert stale is not None  # noqa: S101 - usable says so
-            return stale
+        if stale is not None and usable:
+            if not self._lock.acquire(blocking=False):
+                return stale
+        elif not self._lock.acquire(timeout=_LONGEST_WAIT):
+            raise ConnectionTimeout(
+                f"Another thread has been asking for a new token for {_LONGEST_WAIT:g} s. Run the cell again."
+            )
         try:
             token = self._token
             if token is not None and token is not stale and not self.near_end():
@@ -193,7 +224,7 @@ class TokenSource:
                 return token
             if self._failures != failures and self._failure is not None:
                 raise self._failure.with_traceback(None)  # it came while this thread waited its turn
-            return self._fetched(token, keep=usable)
+            return self._ask(token, keep=usable)
         finally:
             self._lock.release()
 
@@ -207,7 +238,7 @@ class TokenSource:
             )
         return token
 
-    def _fetched(self, token: Token | None, *, keep: bool) -> Token:
+    def _ask(self, token: Token | None, *, keep: bool) -> Token:
         assert self._fetch is not None  # noqa: S101 - the caller asked
         try:
             self._token = self._fetch()
@@ -224,3 +255,16 @@ class TokenSource:
             return token
         self._failed_at, self._failure, self._said_so = None, None, False
         return self._token
+
+
+def _blames_the_token(challenge: str | None) -> bool:
+    return challenge is not None and _INVALID_TOKEN.search(challenge[:_LONGEST_CHALLENGE]) is not None
+
+
+def _after_fork() -> None:
+    for source in list(_all):
+        source.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)

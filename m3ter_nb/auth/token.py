@@ -77,6 +77,11 @@ class Token(str):
         return max(0.0, self._lifetime - self._clock.elapsed(self._received))
 
     @property
+    def age(self) -> float:
+        """Seconds since its receipt."""
+        return self._clock.elapsed(self._received)
+
+    @property
     def expired(self) -> bool:
         """Whether it has ended, as far as is known."""
         return self.seconds_left == 0.0

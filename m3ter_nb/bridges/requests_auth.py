@@ -1,4 +1,4 @@
-"""The token for a user's own calls with ``requests``."""
+"""The token for a user's own calls with ``requests``, where a session on the login will not do."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ __all__ = ["TokenAuth"]
 class TokenAuth(AuthBase):
     """Sets ``Authorization: Bearer`` on requests to the API that issued the token, and to no other host.
 
-    For use with plain ``requests``: ``requests.get(url, auth=m3ter_session.auth)``. Given as ``auth``, it also keeps
-    ``~/.netrc`` from replacing the token.
+    For tools that take an ``auth`` and make their own ``requests.Session``. Given as ``auth``, it also keeps
+    ``~/.netrc`` from replacing the token, and the answer's ``request`` is left without it, so that no redirect carries it.
+
+    It cannot keep the token out of what ``requests`` and ``http.client`` hold while they send: where a connection fails,
+    a verbose traceback shows the plain request, and ``error.request`` has the header. ``m3ter_session.requests()`` has
+    neither fault.
 
     Args:
         source: gives the token.
@@ -47,7 +51,12 @@ class TokenAuth(AuthBase):
         # Asked for on a line of its own: a verbose traceback evaluates r.headers, which may hold the last token.
         authorization = self._source.authorization()
         r.headers["Authorization"] = authorization
+        r.hooks["response"].append(_take_back)
         return r
 
     def __repr__(self) -> str:
         return "TokenAuth(token hidden)"
+
+
+def _take_back(response: requests.Response, *_args: object, **_options: object) -> None:
+    response.request.headers["Authorization"] = "Bearer <hidden>"

@@ -13,7 +13,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from m3ter_nb.auth.source import REFUSED
+from m3ter_nb.auth.signed_call import REFUSED
 from m3ter_nb.errors import M3terError, UnsafeDestination
 from m3ter_nb.extras import missing_extra
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, origin

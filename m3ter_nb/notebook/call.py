@@ -115,7 +115,7 @@ def snippet(login: Login, call: Call) -> str:
         params.setdefault("pageSize", str(min(call.limit or page, page)))
         note = "# One page; the next one: nextToken of the answer as the parameter nextToken, until there is none.\n"
     url = login.session.url(call.path, call.method)
-    json = login.session.completed(call.method, call.path, call.json)
+    json = login.session.add_version(call.method, call.path, call.json)
     return note + write(call.method, url, params=params or None, json=json)
 
 

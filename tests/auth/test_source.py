@@ -801,13 +801,13 @@ class CountingLock:
         self._missing = expected
         self.all_here = threading.Event()
 
-    def acquire(self, *, blocking: bool = True) -> bool:
+    def acquire(self, *, blocking: bool = True, timeout: float = -1) -> bool:
         """Count the caller, then acquire."""
         with self._guard:
             self._missing -= 1
             if self._missing == 0:
                 self.all_here.set()
-        return self._lock.acquire(blocking=blocking)
+        return self._lock.acquire(blocking=blocking, timeout=timeout)
 
     def release(self) -> None:
         """Release."""

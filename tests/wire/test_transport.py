@@ -250,6 +250,21 @@ def test_the_auth_for_plain_requests_goes_to_the_api_alone(
     assert isinstance(session.auth, TokenAuth)
 
 
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_does_not_carry_what_the_auth_for_plain_requests_has_set(
+    marked: Credentials, status: int
+) -> None:
+    turns = [token_answer(TOKEN), answer(status, Location="/elsewhere"), answer(200, b"{}")]
+    with OddServer.saying(*turns) as server, login(marked, base_url=server.url, org_id="o") as session:
+        response = requests.get(session.url("products"), auth=session.auth, timeout=5)
+
+    assert [seen.headers["authorization"] for seen in server.seen[1:]] == [
+        f"Bearer {TOKEN}",
+        "Bearer <hidden>",
+    ]
+    assert response.history[0].request.headers["Authorization"] == "Bearer <hidden>"
+
+
 def test_netrc_never_replaces_the_token(
     sandbox: Sandbox, credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

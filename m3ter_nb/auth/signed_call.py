@@ -1,0 +1,43 @@
+"""A call with the token of a source, and once more with a newer one where the token was to blame."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from m3ter_nb.auth.source import TokenSource
+    from m3ter_nb.auth.token import Token
+    from m3ter_nb.wire.answer import Answer
+    from m3ter_nb.wire.transport import Transport
+
+__all__ = ["REFUSED", "send_signed"]
+
+#: The statuses with which a token may have been refused.
+REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+def send_signed(
+    source: TokenSource, transport: Transport, method: str, url: str, **request: Any
+) -> tuple[Answer, Token]:
+    """Send a request with a fresh token; return the answer, and the token that it was given to.
+
+    Args:
+        source: gives the token.
+        transport: to the API.
+        method: upper case.
+        url: absolute.
+        request: further arguments of :meth:`Transport.send`.
+
+    Raises:
+        NotLoggedIn, LoginRefused: as :meth:`TokenSource.token`.
+        ConnectionFailed, UnsafeDestination: as :meth:`Transport.send`.
+    """
+    token = source.token()
+    answer = transport.send(method, url, authorization=source.authorization, **request)
+    if answer.status in REFUSED:
+        newer = source.after_refusal(token, answer.headers.get("WWW-Authenticate"))
+        if newer is not None:
+            answer = transport.send(method, url, authorization=source.authorization, **request)
+            return answer, newer
+    return answer, token

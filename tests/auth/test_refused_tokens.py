@@ -1,0 +1,182 @@
+"""A token that was refused: when it is renewed, when it is not, and what that may cost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import m3ter_nb.auth.source
+from m3ter_nb.api.login import login
+from m3ter_nb.auth.credentials import Credentials
+from m3ter_nb.auth.source import TokenSource
+from m3ter_nb.auth.token import Token
+from m3ter_nb.errors import ConnectionTimeout, Forbidden, InvalidArgument
+from odd_servers import OddServer, Seen, json_answer, token_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clocks import TwoClocks
+
+INVALID = 'Bearer realm="m3ter", error="invalid_token", error_description="The access token expired"'
+
+
+def server_of(accepted: str, status: int, **headers: str) -> OddServer:
+    """Return a server that hands out token-1, token-2 and so on, and refuses calls with any but one of them."""
+    given: list[str] = []
+
+    def respond(seen: Seen) -> list[Any]:
+        if seen.target == "/oauth/token":
+            given.append(f"token-{len(given) + 1}")
+            return [token_answer(given[-1])]
+        if seen.headers["authorization"] == f"Bearer {accepted}":
+            return [json_answer({"data": []})]
+        return [json_answer({"message": "Unauthorized"}, status, **headers)]
+
+    return OddServer(respond)
+
+
+def tokens_asked_for(server: OddServer) -> int:
+    """Return how many token requests a server has seen."""
+    return [seen.target for seen in server.seen].count("/oauth/token")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("challenge", [INVALID, "Bearer error=invalid_token", 'bearer ERROR="INVALID_TOKEN"'])
+def test_a_refusal_that_names_the_token_renews_it_however_young_it_is(
+    clocks: TwoClocks, status: int, challenge: str
+) -> None:
+    with (
+        server_of("token-2", status, WWW_Authenticate=challenge) as server,
+        login(Credentials("k", "s"), base_url=server.url, clock=clocks.clock, org_id="o") as session,
+    ):
+        answered = session.get("products")
+
+    assert answered == {"data": []}
+    assert (tokens_asked_for(server), len(server.seen)) == (2, 4)
+
+
+def test_one_call_renews_once_however_often_the_token_is_named(clocks: TwoClocks) -> None:
+    with (
+        server_of("none", 401, WWW_Authenticate=INVALID) as server,
+        login(Credentials("k", "s"), base_url=server.url, clock=clocks.clock, org_id="o") as session,
+        pytest.raises(Forbidden),
+    ):
+        session.get("products")
+
+    assert (tokens_asked_for(server), len(server.seen)) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    "challenge", ['Bearer error="insufficient_scope"', "Bearer", 'Basic realm="invalid_token"', " " * 60_000]
+)
+def test_a_young_token_is_not_renewed_for_another_reason(clocks: TwoClocks, challenge: str) -> None:
+    with (
+        server_of("token-2", 403, WWW_Authenticate=challenge) as server,
+        login(Credentials("k", "s"), base_url=server.url, clock=clocks.clock, org_id="o") as session,
+        pytest.raises(Forbidden),
+    ):
+        session.get("products")
+
+    assert tokens_asked_for(server) == 1
+
+
+@pytest.mark.parametrize(("age", "tokens"), [(60, 1), (61, 2)])
+def test_a_plain_refusal_renews_a_token_that_is_more_than_a_minute_old(
+    clocks: TwoClocks, age: float, tokens: int
+) -> None:
+    with (
+        server_of("none", 403) as server,
+        login(Credentials("k", "s"), base_url=server.url, clock=clocks.clock, org_id="o") as session,
+    ):
+        clocks.advance(age)
+        with pytest.raises(Forbidden):
+            session.get("products")
+
+    assert tokens_asked_for(server) == tokens
+
+
+def test_a_missing_permission_does_not_cost_a_token_a_call(clocks: TwoClocks) -> None:
+    with (
+        server_of("none", 403) as server,
+        login(Credentials("k", "s"), base_url=server.url, clock=clocks.clock, org_id="o") as session,
+    ):
+        clocks.advance(3_600)
+        for _ in range(50):
+            with pytest.raises(Forbidden):
+                session.get("products")
+            clocks.advance(1)
+
+    assert tokens_asked_for(server) == 2
+
+
+@pytest.mark.parametrize("margin", [float("nan"), float("inf"), -5, "300", None, True])
+def test_a_margin_that_is_no_number_of_seconds_is_refused(margin: Any) -> None:
+    with pytest.raises(InvalidArgument, match="margin"):
+        TokenSource(margin=margin)
+
+
+def test_a_thread_behind_a_renewal_that_does_not_end_has_an_end(
+    clocks: TwoClocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(m3ter_nb.auth.source, "_LONGEST_WAIT", 0.05)
+    asked, answered = threading.Event(), threading.Event()
+
+    def fetch() -> Token:
+        asked.set()
+        answered.wait(10)
+        return Token("new", 60, clock=clocks.clock)
+
+    source = TokenSource(None, fetch, clock=clocks.clock)
+    renewing = threading.Thread(target=source.token)
+    renewing.start()
+    assert asked.wait(10)
+
+    with pytest.raises(ConnectionTimeout, match="Another thread"):
+        source.token()
+
+    answered.set()
+    renewing.join()
+    assert source.token().reveal() == "new"
+
+
+def in_a_child(work: Callable[[], str]) -> str:
+    """Return what a function returns in a forked child; "" where it has not returned within a second."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        signal.alarm(1)  # ends the child where it hangs
+        os.write(writer, work().encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        said = told.read()
+    os.waitpid(child, 0)
+    return said
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
+def test_a_child_that_was_forked_during_a_renewal_gets_its_token(clocks: TwoClocks) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def fetch() -> Token:
+        if threading.current_thread() is not threading.main_thread():
+            asked.set()
+            answered.wait(10)
+        return Token(f"of {threading.current_thread().name}", 60, clock=clocks.clock)
+
+    source = TokenSource(None, fetch, clock=clocks.clock)
+    renewing = threading.Thread(target=source.token, name="the other thread")
+    renewing.start()
+    assert asked.wait(10)
+
+    in_child = in_a_child(lambda: source.token().reveal())
+
+    answered.set()
+    renewing.join()
+    assert in_child == "of MainThread"
+    assert source.token().reveal() == "of the other thread"
