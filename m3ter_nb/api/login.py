@@ -15,7 +15,13 @@ from m3ter_nb.errors import CredentialsMissing, InvalidArgument
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
-from m3ter_nb.wire.transport import DEFAULT_TIMEOUT, Timeout, Transport
+from m3ter_nb.wire.transport import (
+    DEFAULT_MAX_ANSWER_BYTES,
+    DEFAULT_TIMEOUT,
+    DEFAULT_TOTAL_TIMEOUT,
+    Timeout,
+    Transport,
+)
 
 if TYPE_CHECKING:
     import os
@@ -35,6 +41,8 @@ def login(
     refresh: bool = True,
     dotenv: str | os.PathLike[str] | None = None,
     timeout: Timeout | tuple[float, float] | float = DEFAULT_TIMEOUT,
+    total_timeout: float = DEFAULT_TOTAL_TIMEOUT,
+    max_answer_bytes: int = DEFAULT_MAX_ANSWER_BYTES,
     margin: float = DEFAULT_MARGIN,
     notify: Callable[[str], None] | None = None,
     clock: Clock = SYSTEM_CLOCK,
@@ -48,6 +56,9 @@ def login(
         refresh: whether the token is renewed; if not, no secret is kept.
         dotenv: a ``.env`` file to take everything from.
         timeout: seconds to wait: one number, or two for the connection and for each piece of an answer.
+        total_timeout: seconds that a call may take in all, its repeats and the waits between them included; a new token
+            on the way takes at most 60 more. The look-up of a host's name is the operating system's, and not bounded.
+        max_answer_bytes: the longest answer that is taken, in bytes, decompressed.
         margin: seconds before its end at which a token is renewed.
         notify: is told of long waits and failed renewals; the default logs them.
         clock: where time comes from, and what waits.
@@ -71,7 +82,16 @@ def login(
         # a .env that merely lies about has no say.
         settings = read_environ().with_credentials(credentials)
     settings = settings.directed(base_url, org_id)
-    return open_session(settings, refresh=refresh, timeout=timeout, margin=margin, notify=notify, clock=clock)
+    return open_session(
+        settings,
+        refresh=refresh,
+        timeout=timeout,
+        total_timeout=total_timeout,
+        max_answer_bytes=max_answer_bytes,
+        margin=margin,
+        notify=notify,
+        clock=clock,
+    )
 
 
 @without_frames
@@ -80,6 +100,8 @@ def open_session(
     *,
     refresh: bool = True,
     timeout: Timeout | tuple[float, float] | float = DEFAULT_TIMEOUT,
+    total_timeout: float = DEFAULT_TOTAL_TIMEOUT,
+    max_answer_bytes: int = DEFAULT_MAX_ANSWER_BYTES,
     margin: float = DEFAULT_MARGIN,
     notify: Callable[[str], None] | None = None,
     clock: Clock = SYSTEM_CLOCK,
@@ -88,6 +110,8 @@ def open_session(
     transport = Transport(
         settings.base_url or DEFAULT_BASE_URL,
         timeout=Timeout.of(timeout),
+        total_timeout=total_timeout,
+        max_answer_bytes=max_answer_bytes,
         notify=notify,
         clock=clock,
     )

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from m3ter_nb.api.login import open_session
 from m3ter_nb.auth.source import DEFAULT_MARGIN
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
-from m3ter_nb.wire.transport import DEFAULT_TIMEOUT, Timeout
+from m3ter_nb.wire.transport import DEFAULT_MAX_ANSWER_BYTES, DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,8 @@ class LoginOptions:
         base_url: of the API.
         refresh: whether the token is renewed; if not, no secret is kept.
         timeout: seconds to wait.
+        total_timeout: seconds that a call may take in all.
+        max_answer_bytes: the longest answer that is taken, decompressed.
         margin: seconds before its end at which the token is renewed.
     """
 
@@ -43,6 +45,8 @@ class LoginOptions:
     base_url: str | None = None
     refresh: bool = True
     timeout: Timeout = DEFAULT_TIMEOUT
+    total_timeout: float = DEFAULT_TOTAL_TIMEOUT
+    max_answer_bytes: int = DEFAULT_MAX_ANSWER_BYTES
     margin: float = DEFAULT_MARGIN
 
     def base_url_with(self, known: Settings) -> str:
@@ -68,6 +72,8 @@ class LoginOptions:
             settings.directed(self.base_url, self.org_id),
             refresh=self.refresh,
             timeout=self.timeout,
+            total_timeout=self.total_timeout,
+            max_answer_bytes=self.max_answer_bytes,
             margin=self.margin,
             notify=notify,
         )

@@ -17,7 +17,7 @@ from IPython.core.magic import (
     needs_local_scope,
     no_var_expand,
 )
-from traitlets import Bool, Float, TraitError, Unicode
+from traitlets import Bool, Float, Int, TraitError, Unicode
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook.completion import MagicMatcher
@@ -52,6 +52,12 @@ class M3terMagics(Magics):
     ).tag(config=True)
     read_timeout = Float(
         30.0, min=0.1, help="Seconds to wait for each piece of an answer, from the next login on."
+    ).tag(config=True)
+    total_timeout = Float(
+        300.0, min=0.1, help="Seconds that a call may take in all, from the next login on."
+    ).tag(config=True)
+    max_answer_bytes = Int(
+        200_000_000, min=1, help="Bytes of the longest answer that is taken, from the next login on."
     ).tag(config=True)
     refresh_margin = Float(
         300.0,

@@ -38,6 +38,8 @@ class LoginConfig(Protocol):
     base_url: str
     connect_timeout: float
     read_timeout: float
+    total_timeout: float
+    max_answer_bytes: int
     refresh_margin: float
 
 
@@ -93,6 +95,8 @@ class Workbench:
             base_url=arguments.base_url or self._config.base_url or None,
             refresh=not arguments.no_refresh,
             timeout=Timeout(self._config.connect_timeout, self._config.read_timeout),
+            total_timeout=self._config.total_timeout,
+            max_answer_bytes=self._config.max_answer_bytes,
             margin=self._config.refresh_margin,
         )
         return self.flow.login(options, front_end.look_at(self._shell))

@@ -24,13 +24,15 @@ _BARE_HOST = r"[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+(?::[0-9]+)?/?"
 _LAST_PORT = 65_535
 
 
-def checked_base_url(url: str) -> str:
+def checked_base_url(url: object) -> str:
     """Return a base URL without its trailing slash, scheme and host in lower case, if secrets may be sent there.
 
     Raises:
-        InvalidArgument: it is no plain http(s) URL (a user name, a query, a fragment, an odd character).
+        InvalidArgument: it is no text, or no plain http(s) URL (a user name, a query, a fragment, an odd character).
         UnsafeDestination: plain http to a host that is not loopback.
     """
+    if not isinstance(url, str):
+        raise InvalidArgument(f"A base URL is text such as {DEFAULT_BASE_URL}.")
     text = url.strip()
     if "@" in text:
         raise InvalidArgument("The base URL must not hold a user name or a password; give the host alone.")

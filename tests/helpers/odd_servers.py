@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Connection",
+    "DrippingProxy",
     "OddServer",
     "RecordingProxy",
     "Seen",
@@ -234,6 +235,24 @@ class RecordingProxy(_Listener):
                     if key.fileobj is inward:
                         self.heard += piece
                     key.data.sendall(piece)
+
+
+class DrippingProxy(_Listener):
+    """A proxy on 127.0.0.1 that begins to answer a CONNECT, and goes on for ever, one header after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def _serve(self, sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError):
+            sock.recv(65_536)
+            sock.sendall(b"HTTP/1.1 200 Connection established\r\n")
+            while True:
+                sock.sendall(b"X: ")
+                for _ in range(1_000):
+                    sock.sendall(b"x")
+                sock.sendall(b"\r\n")
 
 
 class SocksProxy(_Listener):
