@@ -211,6 +211,12 @@ class M3terMagics(Magics):
     @option(
         "--token-lifetime", type=int, metavar="SECONDS", help="start: lifetime of tokens, 18000 by default"
     )
+    @option(
+        "--visible-after",
+        type=float,
+        metavar="SECONDS",
+        help="start: how long accepted usage takes to show, 0 by default",
+    )
     @option("--times", type=int, default=1, metavar="N", help="faults: how many requests meet it")
     @option("--path", help="faults: only requests whose path ends so, e.g. /oauth/token")
     @option("--retry-after", type=float, metavar="SECONDS", help="fail: a Retry-After header")

@@ -74,12 +74,18 @@ class SandboxControl:
         """The running sandbox, or None."""
         return self._sandbox if self._sandbox is not None and self._sandbox.is_running else None
 
-    def start(self, port: int | None = None, token_lifetime: int | None = None) -> Sandbox:
+    def start(
+        self,
+        port: int | None = None,
+        token_lifetime: int | None = None,
+        visible_after: float | None = None,
+    ) -> Sandbox:
         """Start it, or return the one that runs.
 
         Args:
             port: on loopback; None for any free one.
             token_lifetime: of its tokens, in seconds; None for m3ter's own, 18,000.
+            visible_after: seconds that accepted usage takes to show; None for 0.
 
         Raises:
             InvalidArgument: one runs already and other options were asked for, or the port is taken.
@@ -87,7 +93,7 @@ class SandboxControl:
         """
         running = self.running
         if running is not None:
-            if port is not None or token_lifetime is not None:
+            if (port, token_lifetime, visible_after) != (None, None, None):
                 raise InvalidArgument(
                     "The sandbox runs already; %m3ter_sandbox stop it before giving it other options."
                 )
@@ -98,7 +104,7 @@ class SandboxControl:
             raise missing_extra("The sandbox is not installed", "sandbox") from None
         lifetime = _DOCUMENTED_LIFETIME if token_lifetime is None else token_lifetime
         try:
-            sandbox = Sandbox(port or 0, token_lifetime=lifetime).start()
+            sandbox = Sandbox(port or 0, lifetime, visible_after=visible_after or 0.0).start()
         except (OSError, ValueError) as error:
             raise InvalidArgument(f"The sandbox did not start: {error}") from None
         self._sandbox = sandbox
@@ -189,7 +195,7 @@ class SandboxControl:
         Args:
             action: ``start``, ``stop``, ``status``, ``reset``, ``log``, or a kind of :meth:`fault`.
             value: of a fault that takes one.
-            options: ``port`` and ``token_lifetime`` for ``start``; ``times``, ``path`` and ``retry_after`` for a fault.
+            options: ``port``, ``token_lifetime`` and ``visible_after`` for ``start``; ``times``, ``path`` and ``retry_after`` for a fault.
 
         Raises:
             InvalidArgument, MissingExtra: as the method that does it.
@@ -202,7 +208,7 @@ class SandboxControl:
             case "log":
                 return self.log()
             case "start":
-                self.start(options["port"], options["token_lifetime"])
+                self.start(options["port"], options["token_lifetime"], options["visible_after"])
             case "reset":
                 self.reset()
             case "status":

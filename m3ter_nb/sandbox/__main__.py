@@ -35,6 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--data", metavar="FILE", help="keep entities and measurements in FILE (default: in memory)"
     )
+    parser.add_argument(
+        "--visible-after",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long accepted measurements take to show in usage and events (default: 0)",
+    )
+    parser.add_argument(
+        "--take-future", action="store_true", help="take measurements with a timestamp in the future"
+    )
     options = parser.parse_args(arguments)
     ended = threading.Event()
 
@@ -44,7 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         sandbox = Sandbox(
-            options.port, options.token_lifetime, limits=not options.no_limits, data=options.data
+            options.port,
+            options.token_lifetime,
+            limits=not options.no_limits,
+            data=options.data,
+            visible_after=options.visible_after,
+            refuse_future=not options.take_future,
         )
         sandbox.start()
     except (OSError, ValueError) as error:

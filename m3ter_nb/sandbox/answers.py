@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-__all__ = ["Refusal", "json_answer", "parse_json"]
+__all__ = ["Refusal", "json_answer", "parse_json", "parse_rows", "too_deep"]
 
 #: Whole numbers stay well within the range of a double, so that sums with fractions cannot overflow.
 _MOST_DIGITS = 300
@@ -49,16 +49,38 @@ def parse_json(data: bytes) -> Any:
     Raises:
         Refusal: 400, naming the place where the text stops being JSON.
     """
+    return _decoded(data, careful=True)
+
+
+def parse_rows(data: bytes) -> Any:
+    """Decode a request body of many small rows, at a third of the cost of :func:`parse_json`.
+
+    Whoever writes a row out again meets numbers out of range (ValueError) and too deep a nesting (RecursionError).
+
+    Raises:
+        Refusal: 400, naming the place where the text stops being JSON.
+    """
+    # An escape may stand for half a character.
+    return _decoded(data, careful=b"\\u" in data)
+
+
+def too_deep() -> Refusal:
+    """Return the refusal of a body whose nesting Python cannot follow."""
+    return Refusal(400, "Malformed JSON: nested too deeply")
+
+
+def _decoded(data: bytes, *, careful: bool) -> Any:
     try:
-        value = json.loads(
-            data.decode("utf-8"), parse_constant=_reject_constant, parse_float=_finite, parse_int=_whole
-        )
+        text = data.decode("utf-8")
+        if not careful:
+            return json.loads(text, parse_constant=_reject_constant)
+        value = json.loads(text, parse_constant=_reject_constant, parse_float=_finite, parse_int=_whole)
         # A lone surrogate is JSON, yet no text; and an answer wraps the value in a few more levels.
         json.dumps([[[[[[[[value]]]]]]]], ensure_ascii=False).encode("utf-8")
     except UnicodeError:
         raise Refusal(400, "Malformed JSON: the body is not UTF-8 text") from None
     except RecursionError:
-        raise Refusal(400, "Malformed JSON: nested too deeply") from None
+        raise too_deep() from None
     except ValueError as error:
         raise Refusal(400, f"Malformed JSON: {error}") from None
     return value

@@ -7,6 +7,7 @@ https://docs.m3ter.com/guides/billing-and-usage-data/submitting-usage-data/revie
 from __future__ import annotations
 
 import json
+import re
 import threading
 import uuid
 from collections import defaultdict
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from flask import g, request
 
-from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_json
+from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_rows, too_deep
+from m3ter_nb.sandbox.moments import micros_of
 from m3ter_nb.sandbox.resources import require
-from m3ter_nb.sandbox.surface import load, parse_moment, rule
+from m3ter_nb.sandbox.surface import load, rule
+from m3ter_nb.sandbox.usage_sql import NUMERIC, TEXT
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flask import Flask
     from werkzeug.wrappers import Response
@@ -29,16 +32,18 @@ if TYPE_CHECKING:
     from m3ter_nb.sandbox.store import Store
     from m3ter_nb.sandbox.world import World
 
-__all__ = ["CATEGORIES", "DOWNLOADS", "register", "seconds_of"]
+__all__ = ["DOWNLOADS", "register"]
 
-#: The categories of a meter's fields; a measurement has one map of values for each, in lower case.
-CATEGORIES = ("WHO", "WHERE", "WHAT", "OTHER", "METADATA", "MEASURE", "INCOME", "COST")
+#: A measurement has one map of values for each category of fields.
+_MAPS = frozenset(category.lower() for category in (*TEXT, *NUMERIC))
 #: Files behind a download URL need no token: the URL itself is the permission.
 DOWNLOADS = "/downloads/"
 
-#: Years whose periods all have a beginning and an end in Python's calendar.
-_YEARS = range(1000, 9999)
 _FAILURE = "ingest.validation.failure"
+_INSERT = "INSERT INTO measurements (uid, received, meter, account, ts, body) VALUES (?, ?, ?, ?, ?, ?)"
+# As text, not as escapes: the paths of a usage query are compared with what is written here.
+_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SAME_UID_SECONDS = 35 * 24 * 3600
 _URL_SECONDS = 300
 _MAX_METADATA = 256
@@ -60,40 +65,38 @@ def register(app: Flask, world: World, handlers: Mapping[str, Entities]) -> None
         app.add_url_rule(path, operation, view, methods=[method], provide_automatic_options=False)
 
 
-def seconds_of(text: str, name: str) -> float:
-    """Return an ISO 8601 time as seconds since 1970.
+class _Submission:
+    """What the measurements of one submission meet, each read once, and what becomes of them."""
 
-    Raises:
-        Refusal: 400, where there is no such moment.
-    """
-    try:
-        found = parse_moment(text)
-        if found.year in _YEARS:
-            return found.timestamp()
-    except ValueError:
-        pass
-    raise Refusal(400, f"{name} must be a date and time in ISO 8601, as 2024-01-31T12:00:00Z")
-
-
-class _Known:
-    """The meters and account codes that the measurements of one submission meet, each read once."""
-
-    def __init__(self, store: Store) -> None:
+    def __init__(self, db: sqlite3.Connection, store: Store, now: float, uids: Sequence[str]) -> None:
+        self.now = now
+        self.rows: list[tuple[str | None, float, str, str, int, str]] = []
         self._store = store
-        self._meters: dict[str, dict[str, Any] | None] = {}
+        self._fields: dict[str, list[tuple[str, str]] | None] = {}
         self.accounts = set(store.codes("accounts"))
         self.folded = {_folded(code) for code in self.accounts}
+        known = "SELECT uid FROM measurements WHERE received > ? AND uid IN (SELECT value FROM json_each(?))"
+        self.uids = {uid for (uid,) in db.execute(known, (now - _SAME_UID_SECONDS, json.dumps(uids)))}
 
-    def meter(self, code: str) -> dict[str, Any] | None:
-        """Return the meter with this code, or None."""
-        if code not in self._meters:
-            self._meters[code] = self._store.by_code("meters", code)
-        return self._meters[code]
+    def fields(self, meter: str) -> list[tuple[str, str]] | None:
+        """Return the data fields that a measurement of this meter must have: map and code; None for no such meter."""
+        if meter not in self._fields:
+            entity = self._store.by_code("meters", meter)
+            self._fields[meter] = None if entity is None else _needed(entity)
+        return self._fields[meter]
 
     def add_account(self, code: str) -> None:
         """Remember an account that has just been made."""
         self.accounts.add(code)
         self.folded.add(_folded(code))
+
+    def add(self, measurement: dict[str, Any], ts: int) -> None:
+        """Take a measurement that has passed every check."""
+        uid = measurement.get("uid")
+        if uid is not None:
+            self.uids.add(uid)
+        row = (uid, self.now, measurement["meter"], measurement["account"], ts, _written(measurement))
+        self.rows.append(row)
 
 
 class _Ingest:
@@ -107,54 +110,52 @@ class _Ingest:
 
     def submit(self) -> Response:
         """Answer a submission: accepted, whatever the later check says."""
-        body = load().bodies["SubmitMeasurementsRequest"].check(parse_json(request.get_data()))
-        for number, measurement in enumerate(body["measurements"]):
-            for name in ("ts", "ets"):
-                if name in measurement:
-                    seconds_of(measurement[name], f"measurements[{number}].{name}")
-            if any(len(text) > _MAX_METADATA for text in measurement.get("metadata", {}).values()):
-                raise Refusal(
-                    400, f"measurements[{number}].metadata has a text of more than {_MAX_METADATA} characters"
-                )
-        # The real check runs later; here it is done before the answer, so that nobody has to wait for it.
-        failed: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        with self.world.store.transaction() as db:
-            known = _Known(self.world.store)
-            for measurement in body["measurements"]:
-                failure = self._take(db, measurement, known)
-                if failure is not None:
-                    failed[failure].append(measurement)
-            for failure, measurements in failed.items():
-                self._tell(failure, measurements)
+        try:
+            self._take(request.get_data())
+        except RecursionError:
+            raise too_deep() from None
+        except ValueError:
+            raise Refusal(400, "Malformed JSON: a number is out of range") from None
         return json_answer({"result": "accepted"})
 
-    def _take(self, db: sqlite3.Connection, measurement: dict[str, Any], known: _Known) -> str | None:
-        """Store one measurement, or return the type of its failure."""
-        now = self.world.clock()
-        uid = measurement.get("uid")
-        if uid is not None:
-            seen = db.execute(
-                "SELECT 1 FROM measurements WHERE uid = ? AND received > ? LIMIT 1",
-                (uid, now - _SAME_UID_SECONDS),
-            ).fetchone()
-            if seen:
-                return "DuplicateUid"
-        code, account = measurement["meter"], measurement["account"]
-        meter = known.meter(code)
-        if meter is None:
+    def _take(self, data: bytes) -> None:
+        """Check a submission, store what passes, and tell of what fails."""
+        # SQLite's JSON functions end a text there.
+        if b"\\u0000" in data and _NUL.search(data):
+            raise Refusal(400, "A text holds the character U+0000")
+        body = load().bodies["SubmitMeasurementsRequest"].check(parse_rows(data))
+        times = [_checked(number, measurement) for number, measurement in enumerate(body["measurements"])]
+        # The real check runs later; here it is done before the answer, so that nobody has to wait for it.
+        failed: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        uids = [measurement["uid"] for measurement in body["measurements"] if "uid" in measurement]
+        with self.world.store.transaction() as db:
+            submission = _Submission(db, self.world.store, self.world.clock(), uids)
+            for measurement, ts in zip(body["measurements"], times, strict=True):
+                failure = self._failure(measurement, ts, submission)
+                if failure is None:
+                    submission.add(measurement, ts)
+                else:
+                    failed[failure].append(measurement)
+            db.executemany(_INSERT, submission.rows)
+            for failure, measurements in failed.items():
+                self._tell(failure, measurements)
+
+    def _failure(self, measurement: dict[str, Any], ts: int, submission: _Submission) -> str | None:
+        """Hold a measurement to what is known; return the type of its failure."""
+        if measurement.get("uid") in submission.uids:
+            return "DuplicateUid"
+        fields, account = submission.fields(measurement["meter"]), measurement["account"]
+        if fields is None:
             return "UndefinedMeter"
-        failure = _fields_failure(meter, measurement)
-        if failure is None and account not in known.accounts:
+        if self.world.refuse_future and ts > submission.now * 1_000_000:
+            return "FutureTimestamp"
+        failure = _fields_failure(fields, measurement)
+        if failure is None and account not in submission.accounts:
             # An unknown code makes a skeleton account, but a near miss of a known one is a failure.
-            if _folded(account) in known.folded:
+            if _folded(account) in submission.folded:
                 return "InvalidAccountCode"
             self.accounts.insert("accounts", {"name": account, "code": account})
-            known.add_account(account)
-        if failure is None:
-            db.execute(
-                "INSERT INTO measurements (uid, received, meter, account, ts, body) VALUES (?, ?, ?, ?, ?, ?)",
-                (uid, now, code, account, seconds_of(measurement["ts"], "ts"), json.dumps(measurement)),
-            )
+            submission.add_account(account)
         return failure
 
     def _tell(self, failure: str, measurements: list[dict[str, Any]]) -> None:
@@ -202,13 +203,28 @@ class _Ingest:
         return json_answer(require(self.world.store.get("failedIngest", file), "File")["rows"])
 
 
-def _fields_failure(meter: Mapping[str, Any], measurement: Mapping[str, Any]) -> str | None:
+def _checked(number: int, measurement: Mapping[str, Any]) -> int:
+    """Hold a measurement to what its schema does not say; return its time in microseconds since 1970."""
+    if "ets" in measurement:
+        micros_of(measurement["ets"], f"measurements[{number}].ets")
+    if any(len(text) > _MAX_METADATA for text in measurement.get("metadata", {}).values()):
+        raise Refusal(
+            400, f"measurements[{number}].metadata has a text of more than {_MAX_METADATA} characters"
+        )
+    return micros_of(measurement["ts"], f"measurements[{number}].ts")
+
+
+def _needed(meter: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(field["category"].lower(), field["code"]) for field in meter["dataFields"]]
+
+
+def _fields_failure(fields: Sequence[tuple[str, str]], measurement: Mapping[str, Any]) -> str | None:
     """Hold a measurement to its meter's data fields; return the type of the failure."""
-    given = [name for category in CATEGORIES for name in measurement.get(category.lower(), {})]
-    if len(given) != len(set(given)):
+    maps = [values for name, values in measurement.items() if name in _MAPS]
+    if len(maps) > 1 and len(set().union(*maps)) < sum(map(len, maps)):
         return "DuplicateField"
-    for field in meter["dataFields"]:
-        if field["code"] not in measurement.get(field["category"].lower(), {}):
+    for name, code in fields:
+        if code not in measurement.get(name, ()):
             return "MissingField"
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -12,8 +13,9 @@ from m3ter_nb.sandbox.faults import Faults
 from m3ter_nb.sandbox.http_server import Server, listen
 from m3ter_nb.sandbox.identity import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Identity
 from m3ter_nb.sandbox.limits import Limits
+from m3ter_nb.sandbox.moments import timestamp
 from m3ter_nb.sandbox.store import Store
-from m3ter_nb.sandbox.world import LastPage, OrganizationType, RequestRecord, World, timestamp
+from m3ter_nb.sandbox.world import LastPage, OrganizationType, RequestRecord, World
 
 if TYPE_CHECKING:
     import os
@@ -51,6 +53,8 @@ class Sandbox:
         organization_type: what users/me says: ``"SANDBOX"`` or ``"PRODUCTION"``.
         conflict_status: the answer to a stale version or a taken code, 409 or 400.
         last_page: how the last page says so: nextToken ``"absent"``, ``"null"`` or ``"empty"``.
+        visible_after: seconds from the acceptance of a measurement until usage queries and failure events know of it.
+        refuse_future: whether a measurement with a timestamp in the future fails its check.
 
     Raises:
         ValueError: an argument is out of range, or the host is not loopback.
@@ -68,6 +72,8 @@ class Sandbox:
         organization_type: OrganizationType = "SANDBOX",
         conflict_status: int = 409,
         last_page: LastPage = "absent",
+        visible_after: float = 0.0,
+        refuse_future: bool = True,
     ) -> None:
         if token_lifetime < 1:
             raise ValueError(f"A token lives for at least 1 second, not {token_lifetime}.")
@@ -77,6 +83,8 @@ class Sandbox:
             raise ValueError(f"A version conflict is answered with 400 or 409, not {conflict_status}.")
         if last_page not in ("absent", "null", "empty"):
             raise ValueError(f"The last nextToken is absent, null or empty, not {last_page!r}.")
+        if not 0 <= visible_after < math.inf:
+            raise ValueError(f"What is accepted shows after 0 seconds or more, not {visible_after}.")
         if host not in ("127.0.0.1", "localhost", "::1"):
             raise ValueError(f"The sandbox listens on loopback only (127.0.0.1 or ::1), not on {host!r}.")
         self._wanted = (host, port)
@@ -86,6 +94,8 @@ class Sandbox:
             "organization_type": organization_type,
             "conflict_status": conflict_status,
             "last_page": last_page,
+            "visible_after": visible_after,
+            "refuse_future": refuse_future,
         }
         self._limits = Limits(clock) if limits else None
         self._lock = threading.RLock()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flask import g, request
 
 from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_json
+from m3ter_nb.sandbox.moments import timestamp
 from m3ter_nb.sandbox.surface import Collection, load, rule
 
 if TYPE_CHECKING:
@@ -246,4 +247,13 @@ class _Events(Entities):
                 where.append(
                     (f"json_extract(body, '$.m3terEvent.{name}') IN ({','.join('?' * len(values))})", values)
                 )
-        return where
+        shown = self._latest_shown()
+        return where if shown is None else [*where, ("json_extract(body, '$.eventTime') <= ?", [shown])]
+
+    def _stored(self, key: str, entity_id: str) -> dict[str, Any]:
+        event, shown = super()._stored(key, entity_id), self._latest_shown()
+        return require(event if shown is None or event["eventTime"] <= shown else None, self.kind)
+
+    def _latest_shown(self) -> str | None:
+        shown = self.world.latest_shown()
+        return None if shown is None else timestamp(shown)

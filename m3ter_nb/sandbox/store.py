@@ -8,6 +8,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from m3ter_nb.sandbox.usage_sql import register_functions
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
@@ -26,17 +28,18 @@ CREATE TABLE IF NOT EXISTS entities (
 CREATE INDEX IF NOT EXISTS newest_first ON entities (collection, seq);
 CREATE INDEX IF NOT EXISTS by_code ON entities (collection, code);
 CREATE TABLE IF NOT EXISTS measurements (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     uid TEXT,
     received REAL NOT NULL,
     meter TEXT NOT NULL,
     account TEXT NOT NULL,
-    ts REAL NOT NULL,
+    ts INTEGER NOT NULL,
     body TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_uid ON measurements (uid, received);
-CREATE INDEX IF NOT EXISTS by_meter ON measurements (meter, ts);
 """
+#: Of the tables above; a file of another one would be misread.
+_VERSION = 1
 
 
 class Store:
@@ -59,9 +62,17 @@ class Store:
             if path is not None:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
+            self._set_up()
         except sqlite3.Error as error:
             raise OSError(f"The sandbox cannot keep its data in {path}: {error}.") from None
+
+    def _set_up(self) -> None:
+        tables = self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if tables and version != _VERSION:
+            raise sqlite3.DatabaseError("it is the file of another version, or of another program")
+        self._db.executescript(f"{_SCHEMA}PRAGMA user_version = {_VERSION};")
+        register_functions(self._db)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -117,7 +128,12 @@ class Store:
     def put(self, collection: str, entity: dict[str, Any]) -> None:
         """Insert an entity, or replace the one with its id; a replaced entity keeps its place."""
         code = entity.get("code")
-        row = (collection, entity["id"], code if isinstance(code, str) else None, json.dumps(entity))
+        row = (
+            collection,
+            entity["id"],
+            code if isinstance(code, str) else None,
+            json.dumps(entity, allow_nan=False),
+        )
         with self._lock:
             self._db.execute(
                 "INSERT INTO entities (collection, id, code, body) VALUES (?, ?, ?, ?) "
@@ -169,7 +185,7 @@ class Store:
     ) -> list[dict[str, Any]]:
         """Return the entities that meet a condition, in an order, from an offset on."""
         # Conditions and orders are built from names in our own tables or checked to be plain names.
-        sql = f"SELECT body FROM entities WHERE collection = ? AND ({where or '1'}) ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+        sql = f"SELECT body FROM entities WHERE collection = ? AND ({where or '1'}) ORDER BY {order} LIMIT ? OFFSET ?"
         with self._lock:
             rows = self._db.execute(sql, [collection, *values, limit, offset]).fetchall()
         return [json.loads(row[0]) for row in rows]

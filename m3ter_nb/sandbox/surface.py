@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -17,47 +16,20 @@ from typing import TYPE_CHECKING, Any
 import fastjsonschema
 
 from m3ter_nb.sandbox.answers import Refusal
+from m3ter_nb.sandbox.moments import is_date, is_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Body", "Collection", "Singleton", "Surface", "load", "parse_moment", "rule"]
+__all__ = ["Body", "Collection", "Singleton", "Surface", "load", "rule"]
 
 #: The draft whose rules OpenAPI 3.0 took over; later ones would take 1.0 for an integer.
 _DRAFT = "http://json-schema.org/draft-04/schema#"
-_DATE_SHAPE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_MOMENT_SHAPE = re.compile(_DATE_SHAPE.pattern + r"[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 
 
 def rule(path: str) -> str:
     """Return a path of the table as a routing rule below an organization."""
     return "/organizations/<org_id>/" + re.sub(r"\{(\w+)\}", r"<\1>", path)
-
-
-def parse_moment(text: str) -> datetime:
-    """Return an ISO 8601 date and time with its offset from UTC (RFC 3339, section 5.6).
-
-    Raises:
-        ValueError: the text has another form, or there is no such moment.
-    """
-    if not _MOMENT_SHAPE.fullmatch(text):
-        raise ValueError(f"no date and time with an offset: {text!r}")
-    return datetime.fromisoformat(text.upper())
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        parse_moment(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return bool(_DATE_SHAPE.fullmatch(text)) and bool(date.fromisoformat(text))
-    except ValueError:
-        return False
 
 
 class Body:
@@ -73,7 +45,7 @@ class Body:
         # Compiling takes milliseconds, so it waits for the first body of this shape.
         compiled: Callable[[Any], Any] = fastjsonschema.compile(
             {"$schema": _DRAFT, **self.schema},
-            formats={"date": _is_date, "date-time": _is_moment},
+            formats={"date": is_date, "date-time": is_moment},
             use_default=False,
         )
         return compiled

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from m3ter_nb.sandbox.moments import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
     from m3ter_nb.sandbox.limits import Limits
     from m3ter_nb.sandbox.store import Store
 
-__all__ = ["LastPage", "OrganizationType", "RequestRecord", "World", "moment", "timestamp"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+__all__ = ["LastPage", "OrganizationType", "RequestRecord", "World"]
 
 OrganizationType = Literal["SANDBOX", "PRODUCTION"]
 LastPage = Literal["absent", "null", "empty"]
@@ -50,6 +49,8 @@ class World:
         organization_type: what users/me says of the organization.
         conflict_status: answers a stale version or a code that is taken.
         last_page: how a list says that nothing follows.
+        visible_after: seconds from the acceptance of a measurement until its usage, or the event of its failure, shows.
+        refuse_future: whether a measurement with a timestamp in the future fails its check.
         started: the time of the start, as the API writes it.
         stopping: set when the sandbox stops, so that no delay outlives it.
     """
@@ -62,6 +63,8 @@ class World:
     organization_type: OrganizationType = "SANDBOX"
     conflict_status: int = 409
     last_page: LastPage = "absent"
+    visible_after: float = 0.0
+    refuse_future: bool = True
     started: str = ""
     stopping: Event = field(default_factory=Event)
 
@@ -69,16 +72,10 @@ class World:
         """Return the time as the API writes it."""
         return timestamp(self.clock())
 
+    def latest_shown(self) -> float | None:
+        """Return until which receipt, in seconds since 1970, usage and events show; None where there is no delay."""
+        return self.clock() - self.visible_after if self.visible_after else None
+
     def pause(self, seconds: float) -> None:
         """Wait so long, or until the sandbox stops."""
         self.stopping.wait(seconds)
-
-
-def moment(seconds: float) -> datetime:
-    """Return seconds since 1970, before or after, as a time in UTC."""
-    return _EPOCH + timedelta(seconds=seconds)
-
-
-def timestamp(seconds: float) -> str:
-    """Return seconds since 1970 as ISO 8601 in UTC, with milliseconds and ``Z``."""
-    return moment(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -299,6 +299,12 @@ def test_the_sandbox_magic_sets_the_environment_and_takes_it_back(
     assert (os.environ["M3TER_ORG_ID"], os.environ["M3TER_API_TOKEN"]) == ("mine", "eyJ.a.b")
 
 
+def test_the_sandbox_magic_hands_its_switches_on(shell: InteractiveShell) -> None:
+    status = run(shell, "%m3ter_sandbox --visible-after 60")
+
+    assert status.sandbox._world.visible_after == 60
+
+
 def test_the_sandbox_magic_twice_gives_the_same_sandbox(shell: InteractiveShell) -> None:
     first = run(shell, "%m3ter_sandbox")
     second = run(shell, "%m3ter_sandbox start")

@@ -258,6 +258,8 @@ def test_the_listening_socket_is_bound_to_loopback(host: str) -> None:
         ({"organization_type": "TEST"}, "SANDBOX or PRODUCTION"),
         ({"conflict_status": 200}, "400 or 409"),
         ({"last_page": "none"}, "absent, null or empty"),
+        ({"visible_after": -1}, "after 0 seconds or more"),
+        ({"visible_after": float("nan")}, "after 0 seconds or more"),
     ],
 )
 def test_a_wrong_switch_is_a_clear_error(switch: dict[str, Any], message: str) -> None:
@@ -358,6 +360,13 @@ def test_the_command_prints_exports_and_ends_cleanly(number: signal.Signals) -> 
     assert exported["M3TER_ORG_ID"] == DEMO_ORG_ID
     assert token.json()["expires_in"] == 60
     assert (process.returncode, errors) == (0, "")
+
+
+def test_the_command_hands_its_switches_on() -> None:
+    process = run("--visible-after", "-1", "--take-future")
+    _, errors = process.communicate(timeout=30)
+
+    assert (process.returncode, errors) == (1, "What is accepted shows after 0 seconds or more, not -1.0.\n")
 
 
 def test_the_command_says_in_one_line_that_the_port_is_taken(sandbox: Sandbox) -> None:

@@ -60,7 +60,8 @@ def meter_id(api: Client) -> str:
 
 @pytest.fixture
 def timed(settable_clock: SettableClock) -> Iterator[Client]:
-    """Return a client of a sandbox whose clock stands still, with the meter."""
+    """Return a client of a sandbox whose clock stands still, after the measurements of these tests."""
+    settable_clock.now = 1_710_000_000
     with Sandbox(clock=settable_clock, token_lifetime=10**9) as sandbox:
         api = Client(sandbox).log_in()
         api.post("meters", METER)
@@ -122,6 +123,13 @@ def test_a_uid_can_be_used_again_after_35_days(timed: Client, settable_clock: Se
     assert (within, stored(timed)) == (["u1"], ["u1", "u1"])
 
 
+def test_a_uid_of_a_failed_measurement_is_free(api: Client, meter_id: str) -> None:
+    submit(api, measurement("u1", where={}))
+    submit(api, measurement("u1"))
+
+    assert (stored(api), failures(api)) == (["u1"], ["MissingField"])
+
+
 def test_without_a_uid_nothing_is_a_duplicate(api: Client, meter_id: str) -> None:
     nameless = {key: value for key, value in measurement("").items() if key != "uid"}
     submit(api, nameless, nameless)
@@ -167,6 +175,54 @@ def test_events_are_filtered(api: Client, params: dict[str, str], number: int) -
     assert len(api.get("events", params=params).json()["data"]) == number
 
 
+def test_a_timestamp_in_the_future_fails_the_check(timed: Client, settable_clock: SettableClock) -> None:
+    settable_clock.now = 1_706_702_400  # 2024-01-31T12:00:00Z
+    now, later = measurement("u1"), measurement("u2", ts="2024-01-31T12:00:00.001Z")
+
+    assert submit(timed, now, later).json() == {"result": "accepted"}
+    assert (stored(timed), failures(timed)) == (["u1"], ["FutureTimestamp"])
+
+
+def test_a_switch_takes_timestamps_in_the_future(settable_clock: SettableClock) -> None:
+    with Sandbox(clock=settable_clock, refuse_future=False) as sandbox:
+        api = Client(sandbox).log_in()
+        api.post("meters", METER)
+        submit(api, measurement("u1"))
+
+        assert stored(api) == ["u1"]
+
+
+def test_what_is_accepted_shows_after_the_delay_that_a_switch_sets(settable_clock: SettableClock) -> None:
+    settable_clock.now = 1_710_000_000
+    with Sandbox(clock=settable_clock, visible_after=60) as sandbox:
+        api = Client(sandbox).log_in()
+        meter_id = api.post("meters", METER).json()["id"]
+        submit(api, measurement("u1"), measurement("u2", where={}))
+        submit(api, measurement("u1"))  # a duplicate at once, whatever shows
+        event = {"SUM": query(api, meter_id, "SUM")}
+        settable_clock.advance(59.9)
+        before = (stored(api), failures(api), query(api, meter_id, "COUNT"))
+        settable_clock.advance(0.1)
+
+        assert (event, before) == ({"SUM": []}, ([], [], []))
+        assert (stored(api), failures(api)) == (["u1"], ["DuplicateUid", "MissingField"])
+        assert query(api, meter_id, "COUNT") == [{"api_requests.requests.COUNT": 1}]
+        listed = api.get("events").json()["data"]
+        assert api.get(f"events/{listed[0]['id']}").status_code == 200
+
+
+def test_an_event_that_does_not_show_yet_is_not_found(settable_clock: SettableClock) -> None:
+    settable_clock.now = 1_710_000_000
+    with Sandbox(clock=settable_clock, visible_after=60) as sandbox:
+        api = Client(sandbox).log_in()
+        submit(api, measurement("u1"))
+        settable_clock.advance(60)
+        event_id = api.get("events").json()["data"][0]["id"]
+        settable_clock.advance(-1)
+
+        assert api.get(f"events/{event_id}").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(0, 400), (1, 200), (1000, 200), (1001, 400)], ids=["0", "1", "1000", "1001"]
 )
@@ -188,6 +244,8 @@ def test_a_submission_has_1_to_1000_measurements(api: Client, number: int, statu
         {"where": {"region": 1}},
         {"metadata": {"note": "n" * 257}},
         {"account": " acme"},
+        {"where": {"region": "a\0b"}},
+        {"other": {"note": "\ud800"}},
     ],
     ids=str,
 )

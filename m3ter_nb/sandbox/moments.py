@@ -1,0 +1,63 @@
+"""Times: as the API writes them, and as the sandbox counts them (whole microseconds since 1970)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+
+from m3ter_nb.sandbox.answers import Refusal
+
+__all__ = ["is_date", "is_moment", "micros_of", "moment", "timestamp"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_DATE_SHAPE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_MOMENT_SHAPE = re.compile(_DATE_SHAPE.pattern + r"[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
+#: Years whose periods all have a beginning and an end in Python's calendar.
+_FIRST_YEAR, _LAST_YEAR = 1000, 9998
+
+
+# A measurement's times are looked at by its schema and when it is stored: one submission fits in several times.
+@lru_cache(16_384)
+def _parse(text: str) -> datetime | None:
+    """Return an ISO 8601 date and time with its offset from UTC (RFC 3339, section 5.6), or None."""
+    try:
+        return datetime.fromisoformat(text.upper()) if _MOMENT_SHAPE.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def is_moment(text: str) -> bool:
+    """Say whether a text is a date and time with an offset from UTC."""
+    return _parse(text) is not None
+
+
+def is_date(text: str) -> bool:
+    """Say whether a text is a plain date."""
+    try:
+        return bool(_DATE_SHAPE.fullmatch(text)) and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def micros_of(text: str, name: str) -> int:
+    """Return an ISO 8601 time as microseconds since 1970.
+
+    Raises:
+        Refusal: 400, where there is no such moment.
+    """
+    found = _parse(text)
+    if found is None or not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise Refusal(400, f"{name} must be a date and time in ISO 8601, as 2024-01-31T12:00:00Z")
+    return (found - _EPOCH) // _MICROSECOND
+
+
+def moment(seconds: float) -> datetime:
+    """Return seconds since 1970, before or after, as a time in UTC."""
+    return _EPOCH + timedelta(seconds=seconds)
+
+
+def timestamp(seconds: float) -> str:
+    """Return seconds since 1970 as ISO 8601 in UTC, with milliseconds and ``Z``."""
+    return moment(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
