@@ -8,19 +8,29 @@ one token request for any number of calls, renewed near its end, and no secret i
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 from m3ter_nb.auth.signed_call import REFUSED
 from m3ter_nb.errors import M3terError, UnsafeDestination
 from m3ter_nb.extras import missing_extra
+from m3ter_nb.hiding import without_frames
+from m3ter_nb.wire.certificates import trusting
+from m3ter_nb.wire.failures import unusable_proxy
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, origin
 
 try:
     import httpx
-    from m3ter import APIConnectionError, AsyncM3ter, DefaultAsyncHttpxClient, DefaultHttpxClient, M3ter
+    from m3ter import (
+        DEFAULT_CONNECTION_LIMITS,
+        APIConnectionError,
+        AsyncM3ter,
+        DefaultAsyncHttpxClient,
+        DefaultHttpxClient,
+        M3ter,
+    )
 except ImportError:
     raise missing_extra("The official SDK is not installed", "sdk") from None
 
@@ -35,9 +45,11 @@ __all__ = ["async_sdk_client", "sdk_client"]
 
 # The SDK's constructor insists on both; nothing reads them, for its login is replaced.
 _UNUSED = "kept by m3ter_nb"
+# What stands in a request once it has been answered: errors and answers of the SDK hold their request.
+_SENT = "Bearer <hidden>"
 
 
-class _Connections(DefaultHttpxClient):
+class _Client(DefaultHttpxClient):
     # As the SDK's own: nobody closes a client in a notebook.
     def __del__(self) -> None:
         with suppress(Exception):
@@ -65,28 +77,38 @@ class _SessionAuth(httpx.Auth):
                 f"The m3ter token goes to {self._transport.host} only, not to {request.url.host}."
             )
 
-    async def fresh_token(self) -> Token:
+    async def get_token(self) -> Token:
         """Return a fresh token. A renewal is blocking I/O: in a thread, the event loop (and the widgets) go on."""
         return await asyncio.to_thread(self.source.token) if self.source.near_end() else self.source.token()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         token = self.source.token()
-        self._sign(request, token)
-        response = yield request
-        if response.status_code in REFUSED and (newer := self.source.after_refusal(token)) is not None:
-            self._sign(request, newer)
-            yield request
+        try:
+            self._sign(request, token)
+            response = yield request
+            if response.status_code not in REFUSED:
+                return
+            newer = self.source.after_refusal(token, response.headers.get("WWW-Authenticate"))
+            if newer is not None:
+                self._sign(request, newer)
+                yield request
+        finally:
+            request.headers["Authorization"] = _SENT
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        token = await self.fresh_token()
-        self._sign(request, token)
-        response = yield request
-        if response.status_code not in REFUSED:
-            return
-        newer = await asyncio.to_thread(self.source.after_refusal, token)
-        if newer is not None:
-            self._sign(request, newer)
-            yield request
+        token = await self.get_token()
+        try:
+            self._sign(request, token)
+            response = yield request
+            if response.status_code not in REFUSED:
+                return
+            challenge = response.headers.get("WWW-Authenticate")
+            newer = await asyncio.to_thread(self.source.after_refusal, token, challenge)
+            if newer is not None:
+                self._sign(request, newer)
+                yield request
+        finally:
+            request.headers["Authorization"] = _SENT
 
     def _sign(self, request: httpx.Request, token: Token) -> None:
         self.check(request)
@@ -111,18 +133,17 @@ class _OnSession:
 
 
 class _SessionM3ter(_OnSession, M3ter):
+    @without_frames
     def request(self, cast_to: Any, options: Any, **more: Any) -> Any:
-        failure: BaseException
         try:
             return super().request(cast_to, options, **more)
-        except (APIConnectionError, KeyboardInterrupt) as error:
-            failure = error
-        raise _bare(failure)
+        except APIConnectionError as error:
+            raise _name_cause(error) from error.__cause__
 
     def _prepare_options(self, options: Any) -> Any:
         """Instead of the SDK's own login: have a fresh token, or raise here, where the SDK retries nothing."""
         self.session_auth.source.token()
-        return _staying(options)
+        return _follow_no_redirect(options)
 
     def _prepare_request(self, request: httpx.Request) -> None:
         self.session_auth.check(request)
@@ -136,18 +157,17 @@ class _SessionM3ter(_OnSession, M3ter):
 
 
 class _SessionAsyncM3ter(_OnSession, AsyncM3ter):
+    @without_frames
     async def request(self, cast_to: Any, options: Any, **more: Any) -> Any:
-        failure: BaseException
         try:
             return await super().request(cast_to, options, **more)
-        except (APIConnectionError, KeyboardInterrupt, asyncio.CancelledError) as error:
-            failure = error
-        raise _bare(failure)
+        except APIConnectionError as error:
+            raise _name_cause(error) from error.__cause__
 
     async def _prepare_options(self, options: Any) -> Any:
         """Have a fresh token, or raise here, where the SDK retries nothing."""
-        await self.session_auth.fresh_token()
-        return _staying(options)
+        await self.session_auth.get_token()
+        return _follow_no_redirect(options)
 
     async def _prepare_request(self, request: httpx.Request) -> None:
         self.session_auth.check(request)
@@ -169,21 +189,28 @@ def sdk_client(source: TokenSource, transport: Transport, org_id: str, **options
         org_id: the organization.
         options: further arguments of ``m3ter.M3ter``.
     """
-    client = _SessionM3ter(**_arguments(transport, org_id, _Connections, options))
+    client = _SessionM3ter(**_arguments(transport, org_id, _Client, httpx.HTTPTransport, options))
     _adopt(client, source, transport)
     return client
 
 
 def async_sdk_client(source: TokenSource, transport: Transport, org_id: str, **options: Any) -> AsyncM3ter:
     """Return ``m3ter.AsyncM3ter`` on a token source; arguments as for :func:`sdk_client`."""
-    client = _SessionAsyncM3ter(**_arguments(transport, org_id, DefaultAsyncHttpxClient, options))
+    client = _SessionAsyncM3ter(
+        **_arguments(transport, org_id, DefaultAsyncHttpxClient, httpx.AsyncHTTPTransport, options)
+    )
     _adopt(client, source, transport)
     return client
 
 
 def _arguments(
-    transport: Transport, org_id: str, client: Callable[..., Any], options: dict[str, Any]
+    transport: Transport,
+    org_id: str,
+    client: Callable[..., Any],
+    way: Callable[..., Any],
+    options: dict[str, Any],
 ) -> dict[str, Any]:
+    ways = _find_ways(transport, way)
     return {
         "api_key": _UNUSED,
         "api_secret": _UNUSED,
@@ -191,37 +218,51 @@ def _arguments(
         "org_id": org_id,
         # Named, so that M3TER_BASE_URL does not send the client of one login to the host of another.
         "base_url": transport.base_url,
-        "http_client": client(**_wire(transport)),
+        "http_client": client(trust_env=False, transport=next(iter(ways.values())), mounts=ways),
         **options,
     }
 
 
-def _wire(transport: Transport) -> dict[str, Any]:
-    """Return what makes ``httpx`` treat proxies and CA bundles as the session does; it does not know requests' names."""
-    bundle = transport.ca_bundle
-    if transport.is_loopback or bundle is None:
-        return {"trust_env": not transport.is_loopback}
-    folder = os.path.isdir(bundle)  # noqa: PTH112 - a path as text, as requests has it
-    context = ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
-    return {"verify": context}
+def _find_ways(transport: Transport, way: Callable[..., Any]) -> dict[str, Any]:
+    """Return ``httpx``'s transport to each origin: through the proxy and with the certificates of the session.
+
+    Raises:
+        ConnectionFailed: a proxy cannot be used.
+    """
+    # To a plain http origin there is nothing to verify, so that nothing need be loaded.
+    loopback = transport.base_url.startswith("http:")
+    checks = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if loopback else trusting(transport.ca_bundle)
+    ways = {}
+    for (scheme, host, port), proxy in transport.proxies.items():
+        name = f"[{host}]" if ":" in host else host
+        try:
+            ways[f"{scheme}://{name}:{port}"] = way(
+                verify=checks,
+                trust_env=False,
+                limits=DEFAULT_CONNECTION_LIMITS,
+                proxy=None if proxy is None else _proxy_of(proxy, checks),
+            )
+        except ImportError:
+            raise unusable_proxy(host, "httpx[socks]") from None
+        except (httpx.InvalidURL, ValueError):
+            raise unusable_proxy(host) from None
+    return ways
 
 
-def _staying(options: Any) -> Any:
+def _proxy_of(url: str, checks: ssl.SSLContext) -> httpx.Proxy:
+    parts = urlsplit(url)  # more strict than httpx, and as the session is
+    return httpx.Proxy(str.__str__(url), ssl_context=checks if parts.scheme == "https" else None)
+
+
+def _follow_no_redirect(options: Any) -> Any:
     """Return the options of a call that follows no redirect: a body is not for another host either."""
     options.follow_redirects = False
     return options
 
 
-def _bare(error: BaseException) -> BaseException:
-    """Return our own error where it was the cause; without frames of ``httpx`` and below, which hold the token."""
-    if isinstance(error.__cause__, M3terError):
-        error = error.__cause__
-        error.__context__ = None
-    chain: BaseException | None = error
-    while chain is not None:
-        chain.__traceback__ = None
-        chain = chain.__cause__ or chain.__context__
-    return error
+def _name_cause(error: APIConnectionError) -> BaseException:
+    """Return our own error where that was the cause, else the SDK's."""
+    return error.__cause__ if isinstance(error.__cause__, M3terError) else error
 
 
 def _adopt(client: _SessionM3ter | _SessionAsyncM3ter, source: TokenSource, transport: Transport) -> None:

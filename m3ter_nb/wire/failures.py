@@ -19,21 +19,25 @@ from m3ter_nb.errors import (
 if TYPE_CHECKING:
     from m3ter_nb.wire.bounds import Deadline
 
-__all__ = ["translate"]
+__all__ = ["translate", "unusable_proxy"]
 
 _REPEAT = " Run the cell again."
 _CAUTION = " It may have carried out the call all the same: check before you repeat it."
+_NO_PROXY = "The proxy on the way to {host} could not be used. Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+_NO_SOCKS = (
+    "The proxy on the way to {host} speaks SOCKS, for which a package is missing: run %pip install {package}."
+)
 # In this order: the first kind found in an exception, or in what it wraps, names our error.
 _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], str], ...] = (
     (
         (u3.ProxySchemeUnsupported,),
         ConnectionFailed,
-        "The proxy on the way to {host} speaks SOCKS, for which a package is missing: run %pip install pysocks.",
+        _NO_SOCKS.replace("{package}", "pysocks"),
     ),
     (
         (u3.ProxyError, u3.ProxySchemeUnknown),
         ConnectionFailed,
-        "The proxy on the way to {host} could not be used. Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+        _NO_PROXY,
     ),
     (
         (u3.NameResolutionError,),
@@ -82,6 +86,12 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
         "{host} sent an answer whose compression is broken, or was not asked for. Run the cell again.",
     ),
 )
+
+
+def unusable_proxy(host: str, package: str = "") -> ConnectionFailed:
+    """Return the error for a proxy that cannot be used, or that takes a package which is not installed."""
+    text = _NO_SOCKS if package else _NO_PROXY
+    return ConnectionFailed(text.format(host=host, package=repr(package)))
 
 
 def translate(

@@ -20,10 +20,10 @@ from m3ter_nb.api.session import M3terSession
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.source import TokenSource
 from m3ter_nb.auth.token import Token
-from m3ter_nb.errors import LoginRefused, NotLoggedIn, TokenExpired, UnsafeDestination
+from m3ter_nb.errors import ConnectionFailed, LoginRefused, NotLoggedIn, TokenExpired, UnsafeDestination
 from m3ter_nb.extras import install_command
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, NARROW_KEY_ID, NARROW_SECRET, Sandbox
-from m3ter_nb.wire.transport import Transport
+from m3ter_nb.wire.transport import Timeout, Transport
 from odd_servers import (
     OddServer,
     RecordingProxy,
@@ -363,6 +363,100 @@ def test_a_proxy_and_a_company_ca_serve_the_sdk_too(
     assert [seen.headers["authorization"] for seen in server.seen[1:]] == [f"Bearer {TOKEN}"] * 2
 
 
+PROXIES = {
+    "a network in NO_PROXY": ("https://10.1.2.3", {"NO_PROXY": "10.0.0.0/8"}, False),
+    "an IPv6 network in NO_PROXY": ("https://[fd00::1]", {"NO_PROXY": "fd00::/8,::1"}, False),
+    "another host in NO_PROXY": ("https://api.example.invalid", {"NO_PROXY": "10.0.0.0/8,::1"}, True),
+    "a proxy in quotes": ("https://api.example.invalid", {"HTTPS_PROXY": '"{proxy}"'}, True),
+    "a proxy without a scheme": ("https://api.example.invalid", {"HTTPS_PROXY": "{bare}"}, True),
+}
+
+
+@pytest.mark.parametrize(("base_url", "environ", "proxied"), PROXIES.values(), ids=PROXIES)
+def test_the_sdk_takes_the_way_that_the_session_takes(
+    monkeypatch: pytest.MonkeyPatch,
+    base_url: str,
+    environ: dict[str, str],
+    proxied: bool,  # noqa: FBT001 - a table of expectations
+) -> None:
+    with RecordingProxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value.format(proxy=proxy.url, bare=proxy.url.removeprefix("http://")))
+        transport = Transport(base_url, timeout=Timeout(0.2, 0.2))
+        session = M3terSession(TokenSource(Token(TOKEN)), transport, org_id="o")
+        sdk = session.sdk(max_retries=0, timeout=0.2)
+        with pytest.raises(ConnectionFailed):
+            session.get("products")
+        with pytest.raises(m3ter.APIConnectionError):
+            sdk.products.list()
+        with pytest.raises(m3ter.APIConnectionError):
+            finished(session.async_sdk(max_retries=0, timeout=0.2).products.list)
+
+    assert len(proxy.asked) == (3 if proxied else 0)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:marked-8471@[",
+        "http://user:marked-8471@127.0.0.1:port",
+        "ftp://user:marked-8471@127.0.0.1:9",
+    ],
+)
+@pytest.mark.parametrize("client", ["sdk", "async_sdk"])
+def test_a_proxy_that_cannot_be_used_is_our_error_and_its_password_is_nowhere(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, client: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    session = M3terSession(TokenSource(Token(TOKEN)), Transport("https://api.example.invalid"), org_id="o")
+
+    with pytest.raises(ConnectionFailed, match="The proxy on the way") as caught:
+        getattr(session, client)()
+
+    assert "8471" not in all_of(caught.value)
+
+
+def test_a_socks_proxy_without_its_package_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    session = M3terSession(TokenSource(Token(TOKEN)), Transport("https://api.example.invalid"), org_id="o")
+
+    with pytest.raises(ConnectionFailed, match=r"%pip install 'httpx\[socks\]'"):
+        session.sdk()
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_an_error_s_own_request_holds_no_token(marked: Credentials, status: int) -> None:
+    with (
+        in_turn(json_answer({"message": "no"}, status)) as server,
+        login(marked, base_url=server.url, org_id="o") as session,
+    ):
+        for call in (
+            session.sdk(max_retries=0).products.list,
+            lambda: finished(session.async_sdk(max_retries=0).products.list),
+        ):
+            with pytest.raises(m3ter.APIStatusError) as caught:
+                call()
+            assert caught.value.request.headers["Authorization"] == "Bearer <hidden>"
+
+
+@pytest.mark.parametrize("client", ["sdk", "async_sdk"])
+def test_a_refusal_that_names_the_token_renews_it_once(
+    marked: Credentials, clocks: TwoClocks, client: str
+) -> None:
+    refusal = json_answer({"message": "no"}, 401, WWW_Authenticate='Bearer error="invalid_token"')
+    with (
+        in_turn(refusal, json_answer({"data": []})) as server,
+        login(marked, base_url=server.url, org_id="o", clock=clocks.clock) as session,
+    ):
+        sdk = getattr(session, client)(max_retries=0)
+        page = sdk.products.list() if client == "sdk" else finished(sdk.products.list)
+
+    assert page.data == []
+    assert [seen.target for seen in server.seen].count("/oauth/token") == 2
+
+
 def test_measurements_go_to_the_sandbox(session: M3terSession, sandbox: Sandbox) -> None:
     submitted = session.sdk().usage.submit(measurements=[MEASUREMENT])
 
@@ -371,9 +465,9 @@ def test_measurements_go_to_the_sandbox(session: M3terSession, sandbox: Sandbox)
 
 
 def test_measurements_of_production_go_to_the_ingest_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    session = M3terSession(TokenSource(Token(TOKEN)), Transport(), org_id="o")
     with RecordingProxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        session = M3terSession(TokenSource(Token(TOKEN)), Transport(), org_id="o")
         sdk = session.sdk(max_retries=0)
         for call in (
             lambda: sdk.usage.submit(measurements=[MEASUREMENT]),
