@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     from m3ter_nb.auth.token import Token
     from m3ter_nb.errors import M3terError
     from m3ter_nb.sandbox import Sandbox
+    from m3ter_nb.usage.report import UsageReport
+    from m3ter_nb.usage.submission import Submission
 
 __all__ = [
     "Credentials",
     "M3terError",
     "M3terSession",
     "Sandbox",
+    "Submission",
     "Token",
+    "UsageReport",
     "load_ipython_extension",
     "login",
     "unload_ipython_extension",
@@ -44,7 +48,9 @@ _HOMES = {
     "M3terError": "errors",
     "M3terSession": "api.session",
     "Sandbox": "sandbox",
+    "Submission": "usage.submission",
     "Token": "auth.token",
+    "UsageReport": "usage.report",
     "login": "api.login",
 }
 

@@ -5,6 +5,7 @@
     M3terError
     ├── InvalidArgument            mend the call (nothing was sent)
     │   ├── UnsafeDestination      a host that must not see the token
+    │   ├── UsageInvalid           rows that cannot be sent; nothing was
     │   └── ConfirmationNeeded     a write to PRODUCTION that nobody confirmed
     ├── MissingExtra               install the extra it names
     ├── CredentialsError           mend the key id, the secret or where they come from
@@ -17,7 +18,9 @@
     ├── ConnectionFailed           check the network and the host, then run the cell again
     │   ├── ConnectionTimeout      no answer in time
     │   ├── ConnectionBroken       it broke before the answer was complete
+    │   ├── SubmissionIncomplete   not all rows were sent; run it again, it goes on
     │   └── UnexpectedAnswer       something answered, but not as m3ter does
+    ├── MeasurementsRefused        m3ter accepted rows and then refused them; see submission.refused
     └── ApiError                   m3ter refused the request; its own message is in the text
         ├── BadRequest             400, 413, 422: mend the request
         ├── Forbidden              401, 403: permission, organization, size or firewall
@@ -58,15 +61,18 @@ __all__ = [
     "InvalidArgument",
     "LoginRefused",
     "M3terError",
+    "MeasurementsRefused",
     "MissingExtra",
     "NotFound",
     "NotLoggedIn",
     "OrganizationMismatch",
     "RateLimited",
     "ServerError",
+    "SubmissionIncomplete",
     "TokenExpired",
     "UnexpectedAnswer",
     "UnsafeDestination",
+    "UsageInvalid",
     "VersionConflict",
 ]
 
@@ -173,6 +179,42 @@ class ConnectionBroken(ConnectionFailed):
 
 class UnexpectedAnswer(ConnectionFailed):
     """Something answered, but not as m3ter does (HTML, truncated JSON, a missing field, too many bytes)."""
+
+
+class UsageInvalid(InvalidArgument):
+    """Usage has rows that cannot be sent; nothing was sent.
+
+    Attributes:
+        report: the ``m3ter_nb.UsageReport``: what the check has found.
+    """
+
+    def __init__(self, message: str, *, report: Any) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class SubmissionIncomplete(ConnectionFailed):
+    """Usage was not sent to its end; sent again, it goes on where it stopped, and what is in doubt counts once.
+
+    Attributes:
+        submission: the ``m3ter_nb.Submission``: what has become of the rows so far.
+    """
+
+    def __init__(self, message: str, *, submission: Any) -> None:
+        super().__init__(message)
+        self.submission = submission
+
+
+class MeasurementsRefused(M3terError):
+    """m3ter has refused rows of usage, most likely after it had accepted them.
+
+    Attributes:
+        submission: the ``m3ter_nb.Submission``; ``submission.refused`` are those.
+    """
+
+    def __init__(self, message: str, *, submission: Any) -> None:
+        super().__init__(message)
+        self.submission = submission
 
 
 class ApiError(M3terError):

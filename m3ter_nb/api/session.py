@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Never, Self
+from typing import TYPE_CHECKING, Any, Never, Self, Unpack
 from urllib.parse import quote, unquote, urlsplit
 
 from m3ter_nb.api.operations import METHODS, largest_page, safe_to_repeat
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from m3ter_nb.auth.source import TokenSource
     from m3ter_nb.auth.token import Token
     from m3ter_nb.bridges.requests_auth import TokenAuth
+    from m3ter_nb.usage.channel import Channel
+    from m3ter_nb.usage.options import CheckOptions, SubmitOptions
+    from m3ter_nb.usage.report import UsageReport
+    from m3ter_nb.usage.submission import Submission
     from m3ter_nb.wire.answer import Answer
     from m3ter_nb.wire.transport import Transport
 
@@ -324,6 +329,69 @@ class M3terSession:
         except Forbidden:
             return {}
         return me if isinstance(me, dict) else {}
+
+    def check_usage(self, source: Any, meter: str, **options: Unpack[CheckOptions]) -> UsageReport:
+        """Say what is wrong with rows of usage, what is new about them, and what sending them takes; nothing is sent.
+
+        Args:
+            source: a DataFrame of pandas, polars or Arrow, a path or glob of CSV or Parquet files, or dicts.
+            meter: the meter's code; its fields are read from m3ter.
+            options: those of :meth:`submit_usage` that say how the source is read.
+
+        Raises:
+            InvalidArgument: no such meter, column or file.
+            MissingExtra: what reads the source is not installed.
+            ApiError, ConnectionFailed: as :meth:`request`.
+        """
+        from m3ter_nb.usage.options import Options
+        from m3ter_nb.usage.submit import check_usage
+
+        return check_usage(self, self.usage_channel(), source, meter, Options(**options))
+
+    def submit_usage(self, source: Any, meter: str, **options: Unpack[SubmitOptions]) -> Submission:
+        """Send rows of usage as measurements, each counted once however often it is sent, and confirm that it was.
+
+        Args:
+            source: as for :meth:`check_usage`.
+            meter: the meter's code.
+            options:
+                account, ts, ets: the columns of the account code, the time and the end time
+                ("account", "ts", none).
+                columns: ``{"field code": "column"}`` where the names differ.
+                uid: the column of the source's own ids, the best way to tell a row from its repetition.
+                key: the columns that together name a row. With neither, two rows are the same if all that is sent is,
+                and identical rows of one source count each.
+                new_accounts: "refuse" account codes that m3ter does not know, or let m3ter "create" them.
+                invalid: "refuse" to send anything if there are bad rows, or "skip" those.
+                timezone: of times without one ("UTC").
+                journal: a file; by default in ``.m3ter`` beside the source's files or in the working directory; None
+                for none.
+                confirm: seconds to wait for m3ter's own count (60); 0 not to ask.
+                threads, rate: requests under way at once (16); requests a second and in five minutes ((45, 4950)).
+                patience: seconds for which a failing request is repeated (330).
+                raise_on_refused: whether rows that m3ter refuses after accepting them are an error (True).
+
+        Raises:
+            UsageInvalid: rows cannot be sent; nothing was. It holds the report.
+            SubmissionIncomplete: not all was sent; again, it goes on where it stopped. It holds the Submission.
+            MeasurementsRefused: m3ter has refused rows. It holds the Submission.
+            Interrupted: Ctrl-C.
+            InvalidArgument, MissingExtra, ApiError, ConnectionFailed: before anything was sent.
+
+        Source: https://docs.m3ter.com/guides/billing-and-usage-data/submitting-usage-data
+        """
+        from m3ter_nb.usage.options import Options
+        from m3ter_nb.usage.submit import submit_usage
+
+        return submit_usage(self, self.usage_channel(), source, meter, Options(**options))
+
+    def usage_channel(self) -> Channel:
+        """Return what sends measurements on this login."""
+        from m3ter_nb.api.refusals import explain
+        from m3ter_nb.usage.channel import Channel
+
+        url = self.url("measurements", "POST")
+        return Channel(self._source, self._transport, url, partial(explain, org_id=self._org_id))
 
     @without_frames
     def requests(self) -> requests.Session:

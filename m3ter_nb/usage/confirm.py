@@ -1,0 +1,306 @@
+"""What m3ter has made of the rows: its count of them, and the failures that it tells of afterwards.
+
+m3ter answers "accepted" and checks later. Failures come as events with a file each; neither's JSON is documented, so
+our uids are found by their form, wherever they stand, and the reasons by the documented words
+(https://docs.m3ter.com/guides/billing-and-usage-data/submitting-usage-data/reviewing-and-resolving-ingest-events).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from m3ter_nb.errors import M3terError, MeasurementsRefused
+from m3ter_nb.usage.measurements import digest
+from m3ter_nb.usage.submission import Fate
+from m3ter_nb.wire.download import download
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from m3ter_nb.usage.channel import Reader
+    from m3ter_nb.usage.journal import Journal
+    from m3ter_nb.usage.meter import Meter
+    from m3ter_nb.usage.submission import Submission
+    from m3ter_nb.usage.survey import Survey
+    from m3ter_nb.wire.clock import Clock
+
+__all__ = ["Confirmation", "count", "newest_event"]
+
+_FAILURE: Final = "ingest.validation.failure"
+_DUPLICATE: Final = "DuplicateUid"
+#: Ingested all the same, without the derived value.
+_CALCULATION: Final = "CalculationError"
+_WORDS: Final = (
+    "UndefinedMeter",
+    "MissingField",
+    _DUPLICATE,
+    "DuplicateField",
+    "InvalidAccountCode",
+    _CALCULATION,
+)
+_OUR_UID: Final = re.compile(r"([0-9a-f]{32})(?:-(\d{1,9}))?")
+_WAITS: Final = (1.0, 2.0, 5.0, 10.0)
+_Numbers = np.ndarray[Any, Any]
+# Seconds by which m3ter's clock may differ from ours.
+_SKEW: Final = 600.0
+
+
+def count(reader: Reader, meter: Meter, found: Survey) -> int:
+    """Return how many measurements m3ter has in the period of the rows (usage/query, COUNT of one field).
+
+    Raises:
+        ApiError, ConnectionFailed: m3ter could not be asked.
+    """
+    one = next((each for each in meter.fields if each.is_numeric), meter.fields[0])
+    assert found.start is not None  # noqa: S101 - the caller has rows
+    assert found.end is not None  # noqa: S101
+    query = {
+        "startDate": _text(found.start),
+        "endDate": _text(found.end + np.timedelta64(1, "ms")),
+        "meterIds": [meter.id],
+        "aggregations": [
+            {
+                "meterId": meter.id,
+                "fieldCode": one.code,
+                "fieldType": "MEASURE" if one.is_numeric else "DIMENSION",
+                "function": "COUNT",
+            }
+        ],
+    }
+    answer = reader.request("POST", "usage/query", json=query)
+    # The keys of its rows are not documented: with one aggregation there is one number.
+    rows = answer.get("data") if isinstance(answer, dict) else None
+    numbers = [value for row in rows or () for value in row.values() if type(value) in (int, float)]
+    return int(sum(numbers))
+
+
+def newest_event(reader: Reader) -> str | None:
+    """Return the id of the newest failure event, or None.
+
+    Raises:
+        ApiError, ConnectionFailed: m3ter could not be asked.
+    """
+    for event in reader.pages("events", eventName=_FAILURE, pageSize=1):
+        return str(event.get("id"))
+    return None
+
+
+@dataclass
+class Confirmation:
+    """Compares what was sent with what m3ter has counted and refused; it can be asked again.
+
+    Args:
+        submission: whose rows they are; it is brought up to date.
+        reader: asks.
+        meter: the meter.
+        found: the check, which knows the rows by their uids.
+        clock: measures and waits.
+        before: m3ter's count before the first row was sent, or None where it could not be asked.
+        since: seconds since 1970: no event from before concerns these rows.
+        last_event: the newest event from before, or None where those of an earlier run are wanted, too.
+        repeated: for each row, whether it was sent more than once.
+        open_journal: opens the journal, where one is kept.
+        by_uid: whether uids are the source's own.
+        unasked: why m3ter's count could not be asked before, as a sentence, or "".
+        raises: whether refused rows are an error.
+    """
+
+    submission: Submission
+    reader: Reader
+    meter: Meter
+    found: Survey
+    clock: Clock
+    before: int | None
+    since: float
+    last_event: str | None
+    repeated: bytearray
+    open_journal: Callable[[], Journal | None]
+    by_uid: bool = False
+    unasked: str = ""
+    raises: bool = True
+    _read: set[str] = field(default_factory=set)
+    _order: _Numbers | None = None
+
+    def wait(self, seconds: float) -> None:
+        """Ask until all is counted, but no longer than some seconds.
+
+        Raises:
+            MeasurementsRefused: rows were refused.
+        """
+        submission = self.submission
+        submission.notes = [self.unasked] if self.unasked else []
+        journal = self.open_journal()
+        try:
+            self._ask_until(seconds, journal)
+            if submission.confirmed and journal is not None:
+                journal.confirm()
+        except M3terError as error:
+            submission.notes.append(f"Not confirmed: {error}")
+        finally:
+            self._order = None
+            if journal is not None:
+                journal.close()
+        if not submission.confirmed:
+            submission.notes.append("sent.confirm() asks again, now or later.")
+        if self.raises and submission.count(Fate.REFUSED):
+            raise MeasurementsRefused(submission.headline(), submission=submission)
+
+    def _ask_until(self, seconds: float, journal: Journal | None) -> None:
+        began = self.clock.monotonic()
+        handled = journal.handled() if journal is not None else set()
+        tries = 0
+        while True:
+            self._read_events(journal, handled)
+            self._compare()
+            left = seconds - (self.clock.monotonic() - began)
+            if self.submission.confirmed or left <= 0:
+                return
+            self.clock.sleep(min(left, _WAITS[min(tries, len(_WAITS) - 1)]))
+            tries += 1
+
+    def _compare(self) -> None:
+        submission = self.submission
+        expected, new = submission.expected, submission.accepted
+        if self.before is None or self.found.start is None:
+            return
+        after = count(self.reader, self.meter, self.found)
+        short = max(new - (after - self.before), expected - after, 0)
+        submission.ingested = max(expected - short, 0)
+        submission.confirmed = short == 0 and not submission.doubtful and not submission.unsent
+
+    def _read_events(self, journal: Journal | None, handled: set[str]) -> None:
+        events = self.reader.pages("events", eventName=_FAILURE)
+        refused: list[bytes] = []
+        for event in takewhile(self._is_recent, events):
+            name = str(event.get("id"))
+            if name in self._read or name in handled:
+                continue
+            refused += self._take(event)
+            self._read.add(name)
+        if journal is not None and self._read - handled:
+            journal.refuse(refused, sorted(self._read - handled))
+
+    def _is_recent(self, event: dict[str, Any]) -> bool:
+        if event.get("id") == self.last_event:
+            return False
+        try:
+            at = datetime.fromisoformat(str(event.get("eventTime")))
+        except ValueError:
+            return True
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() > self.since - _SKEW
+
+    def _take(self, event: dict[str, Any]) -> list[bytes]:
+        """Note what an event says of our rows; return the digests of those that are refused."""
+        named = list(_uids(event, _word(json.dumps(event))))
+        url = _file_of(event)
+        if url is not None:
+            named = list(self._file(url, _word(json.dumps(event)))) or named
+        positions = self._positions([uid for uid, _ in named])
+        refused = []
+        for (uid, reason), position in zip(named, positions, strict=True):
+            if position is not None and self._note(position, uid, reason):
+                refused.append(self._journal_name(uid))
+        if not any(position is not None for position in positions) and f'"{self.meter.code}"' in json.dumps(
+            event
+        ):
+            told = "One or more failure events of this meter name no uid of these rows; %m3ter GET events shows them."
+            self.submission.notes = list(dict.fromkeys([*self.submission.notes, told]))
+        return refused
+
+    def _note(self, position: int, uid: str, reason: str) -> bool:
+        """Note one row's failure; return whether it is refused."""
+        submission = self.submission
+        fate = submission.fates[position]
+        if reason == _CALCULATION:
+            told = "CalculationError: some rows were ingested without a derived value."
+            submission.notes = list(dict.fromkeys([*submission.notes, told]))
+        elif reason == _DUPLICATE:
+            if self.repeated[position]:
+                submission.duplicates += 1
+            elif fate == Fate.ACCEPTED:
+                submission.mark([position], Fate.THERE)
+        elif fate in (Fate.ACCEPTED, Fate.ALREADY, Fate.DOUBTFUL, Fate.THERE):
+            submission.refuse(position, reason, uid)
+            return True
+        return False
+
+    def _file(self, url: str, word: str) -> Iterator[tuple[str, str]]:
+        # Its query alone: the call goes to the API that we are logged in to, wherever the event points.
+        query = url.partition("?")[2]
+        answer = self.reader.request("GET", "measurements/failedIngest/getDownloadUrl", params=query)
+        content = download(str(answer["url"]), api=self.reader.base_url)
+        text = content.decode("utf-8", errors="replace")
+        try:
+            yield from _uids(json.loads(text), word)
+        except ValueError:
+            for uid in re.findall(r'[^\s",:\[\]{}]+', text):
+                yield uid, word
+
+    def _positions(self, uids: Iterable[str]) -> list[int | None]:
+        """Return the row of each uid, or None where it is none of ours."""
+        names = self.found.names()
+        if self._order is None:
+            self._order = np.argsort(names[:, 0], kind="stable")
+        order = self._order
+        ordered = names[:, 0][order]
+        return [self._position(uid, names, order, ordered) for uid in uids]
+
+    def _position(self, uid: str, names: _Numbers, order: _Numbers, ordered: _Numbers) -> int | None:
+        name, number = self._name(uid)
+        first, second = np.frombuffer(name, "<u8")
+        at = int(np.searchsorted(ordered, first))
+        while at < len(order) and ordered[at] == first:
+            if names[order[at], 1] == second:
+                if not number:
+                    return int(order[at])
+                number -= 1
+            at += 1
+        return None
+
+    def _name(self, uid: str) -> tuple[bytes, int]:
+        """Return the digest by which the check knows a uid, and the number of an identical row."""
+        ours = None if self.by_uid else _OUR_UID.fullmatch(uid)
+        if ours is None:
+            return digest(uid.encode(errors="surrogatepass")), 0
+        return bytes.fromhex(ours[1]), int(ours[2] or 0)
+
+    def _journal_name(self, uid: str) -> bytes:
+        name, number = self._name(uid)
+        return digest(uid.encode()) if number else name
+
+
+def _uids(value: Any, word: str) -> Iterator[tuple[str, str]]:
+    """Yield every text in decoded JSON, with the reason that stands nearest above it."""
+    if isinstance(value, dict):
+        here = [each for each in value.values() if isinstance(each, str) and each in _WORDS]
+        for each in value.values():
+            yield from _uids(each, here[0] if here else word)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _uids(each, word)
+    elif isinstance(value, str) and value not in _WORDS:
+        yield value, word
+
+
+def _word(text: str) -> str:
+    """Return the documented reason that a text names, or the text itself, cut."""
+    return next((each for each in _WORDS if each in text), text[:100])
+
+
+def _file_of(value: Any) -> str | None:
+    """Return the URL to ask for the file of an event, wherever in it that stands."""
+    if isinstance(value, str):
+        return value if "failedIngest/getDownloadUrl" in value else None
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((found for found in map(_file_of, children) if found), None)
+
+
+def _text(moment: np.datetime64) -> str:
+    return str(np.datetime_as_string(moment, unit="ms", timezone="UTC"))

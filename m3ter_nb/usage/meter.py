@@ -1,0 +1,145 @@
+"""The meter that usage is for, and which column each of its fields is taken from."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from m3ter_nb.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from m3ter_nb.usage.channel import Reader
+
+__all__ = ["NUMERIC", "Columns", "Field", "Meter", "find_meter"]
+
+#: The categories whose values are numbers; those of all others are texts (OpenAPI document, MeasurementRequest).
+NUMERIC: Final = frozenset({"MEASURE", "INCOME", "COST"})
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One data field of a meter."""
+
+    code: str
+    category: str
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its values are numbers."""
+        return self.category in NUMERIC
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A meter, as far as measurements need it.
+
+    Attributes:
+        fields: by category and code: uids must not depend on the order in which m3ter lists them.
+    """
+
+    id: str
+    code: str
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column holds what.
+
+    Args:
+        account: account codes.
+        ts: times.
+        ets: end times, or None.
+        fields: for each field code of the meter, its column where the names differ.
+        uid: the source's own ids, or None.
+        key: columns that together name a row, or None.
+    """
+
+    account: str = "account"
+    ts: str = "ts"
+    ets: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    uid: str | None = None
+    key: tuple[str, ...] | None = None
+
+    @property
+    def named(self) -> str:
+        """The columns that name a row, as a message has them."""
+        return self.uid or ", ".join(self.key or ())
+
+    def of(self, code: str) -> str:
+        """Return the column of a field."""
+        return self.fields.get(code, code)
+
+    def needed(self, meter: Meter) -> list[str]:
+        """Return every column that measurements are made of, each once."""
+        ends = [self.ets] if self.ets is not None else []
+        ids = [self.uid] if self.uid is not None else list(self.key or ())
+        fields = [self.of(each.code) for each in meter.fields]
+        return list(dict.fromkeys([self.account, self.ts, *ends, *fields, *ids]))
+
+    def check(self, meter: Meter, there: Sequence[str]) -> None:
+        """Hold the choice to the meter and to the source.
+
+        Raises:
+            InvalidArgument: a field that the meter has not, a column that the source has not, or uid beside key.
+        """
+        if self.uid is not None and self.key is not None:
+            raise InvalidArgument("uid= and key= exclude each other: a uid already names its row.")
+        if self.key is not None and not self.key:
+            raise InvalidArgument("key= names no column.")
+        codes = [each.code for each in meter.fields]
+        for code in self.fields:
+            if code not in codes:
+                raise InvalidArgument(
+                    f"Meter {meter.code} has no field {code!r}; it has {', '.join(codes)}. Mend columns=."
+                )
+        for name in self.needed(meter):
+            if name not in there:
+                raise InvalidArgument(self._missing(name, meter, there))
+
+    def _missing(self, name: str, meter: Meter, there: Sequence[str]) -> str:
+        if name in {self.of(each.code) for each in meter.fields}:
+            mend = f'columns={{"{name}": "..."}} names the column of a field of meter {meter.code}'
+        elif name in (self.account, self.ts, self.ets):
+            which = "account" if name == self.account else "ts" if name == self.ts else "ets"
+            mend = f'{which}="..." names the column'
+        else:
+            mend = "uid= and key= name columns"
+        return f"There is no column {name!r}{_alike(name, there)}: {mend}. Nothing was sent."
+
+
+def find_meter(reader: Reader, code: str) -> Meter:
+    """Read a meter by its code.
+
+    Raises:
+        InvalidArgument: there is none, with those of a similar name.
+        ApiError, ConnectionFailed: as :meth:`m3ter_nb.M3terSession.request`.
+    """
+    # A comma would be read as two codes.
+    found = reader.pages("meters", codes=code) if "," not in code else reader.pages("meters")
+    for each in found:
+        if each.get("code") == code:
+            return Meter(
+                str(each["id"]), code, tuple(sorted(_fields(each), key=lambda one: (one.category, one.code)))
+            )
+    known = [str(each.get("code")) for each in reader.pages("meters")]
+    raise InvalidArgument(
+        f"There is no meter with the code {code!r}{_alike(code, known)}. %m3ter GET meters --all lists them."
+    )
+
+
+def _fields(meter: Mapping[str, Any]) -> Iterable[Field]:
+    for each in meter.get("dataFields") or ():
+        yield Field(str(each["code"]), str(each["category"]))
+
+
+def _alike(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f" (did you mean {near[0]!r}?)"
+    shown = ", ".join(repr(each) for each in names[:12])
+    return f" (there are {shown}{', …' if len(names) > 12 else ''})" if names else ""

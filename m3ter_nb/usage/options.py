@@ -1,0 +1,115 @@
+"""The options of the check and of the submission, named once for the session, the magic and the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from zoneinfo import ZoneInfo
+
+from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.usage.meter import Columns
+from m3ter_nb.usage.pace import DEFAULT_RATE, checked_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from os import PathLike
+
+    from m3ter_nb.usage.report import UsageReport
+
+__all__ = ["CheckOptions", "Options", "SubmitOptions"]
+
+_MOST_THREADS: Final = 64
+_DAY: Final = 86_400
+
+
+class CheckOptions(TypedDict, total=False):
+    """How a source is read; see :meth:`m3ter_nb.M3terSession.submit_usage`."""
+
+    account: str
+    ts: str
+    ets: str | None
+    columns: Mapping[str, str]
+    uid: str | None
+    key: Sequence[str] | str | None
+    new_accounts: Literal["refuse", "create"]
+    timezone: str
+    journal: str | PathLike[str] | None
+
+
+class SubmitOptions(CheckOptions, total=False):
+    """How a source is read and sent."""
+
+    invalid: Literal["refuse", "skip"]
+    confirm: float
+    threads: int
+    rate: tuple[float, int]
+    patience: float
+    raise_on_refused: bool
+
+
+def _tell_nobody(rows: int) -> None:
+    del rows
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options, checked.
+
+    Attributes:
+        approve: is given the report before the first row is sent; raises to keep it from being sent.
+        told: is given the number of rows that were read or sent since the last time.
+
+    Raises:
+        InvalidArgument: one of them makes no sense.
+    """
+
+    account: str = "account"
+    ts: str = "ts"
+    ets: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    uid: str | None = None
+    key: Sequence[str] | str | None = None
+    new_accounts: Literal["refuse", "create"] = "refuse"
+    invalid: Literal["refuse", "skip"] = "refuse"
+    timezone: str = "UTC"
+    journal: str | PathLike[str] | None = "auto"
+    confirm: float = 60
+    threads: int = 16
+    rate: tuple[float, int] = DEFAULT_RATE
+    patience: float = 330
+    raise_on_refused: bool = True
+    approve: Callable[[UsageReport], None] | None = None
+    told: Callable[[int], None] = _tell_nobody
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("new_accounts", ("refuse", "create")), ("invalid", ("refuse", "skip"))):
+            if getattr(self, name) not in allowed:
+                raise InvalidArgument(f"{name}= is {' or '.join(map(repr, allowed))}.")
+        _check_number(self.threads, "threads", 1, _MOST_THREADS)
+        _check_number(self.confirm, "confirm", 0, _DAY)
+        _check_number(self.patience, "patience", 0, _DAY)
+        checked_rate(self.rate)
+        try:
+            ZoneInfo(self.timezone)
+        except (ValueError, OSError, TypeError, KeyError):
+            raise InvalidArgument(
+                f"There is no time zone {self.timezone!r}; name one as 'Europe/London'."
+            ) from None
+
+    @property
+    def chosen(self) -> Columns:
+        """Which column holds what."""
+        key = (self.key,) if isinstance(self.key, str) else self.key
+        return Columns(
+            self.account,
+            self.ts,
+            self.ets,
+            dict(self.columns),
+            self.uid,
+            tuple(key) if key is not None else None,
+        )
+
+
+def _check_number(value: object, name: str, least: float, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise InvalidArgument(f"{name}= is a number from {least:g} to {most:g}.")

@@ -1,0 +1,291 @@
+"""Where rows come from: a frame, a file, or rows one by one; each read in pieces, as often as needed.
+
+Files are taken as they are: the texts of a CSV stay texts (``007``, ``NA``), and a Parquet file keeps its types.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterable, Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.extras import missing_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+
+__all__ = ["Source", "rows_at", "source_of"]
+
+#: Rows of a piece.
+PIECE: Final = 20_000
+_SAMPLE: Final = 65_536
+_CSV: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_PARQUET: Final = (".parquet", ".pq")
+
+
+class Source(Protocol):
+    """Rows in pieces.
+
+    Attributes:
+        columns: their names.
+        is_text: whether numbers come as text.
+        folder: of the files that they come from, or None.
+    """
+
+    columns: list[str]
+    is_text: bool
+    folder: Path | None
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield the rows in their order, of these columns or of all."""
+
+
+def source_of(given: Any) -> Source:
+    """Return what rows are read from.
+
+    Args:
+        given: a frame of pandas, anything with ``__arrow_c_stream__`` (polars, pyarrow, duckdb), a path or a glob of
+            CSV (``.csv``, ``.tsv``, ``.gz`` behind it) or Parquet files, or dicts.
+
+    Raises:
+        InvalidArgument: it is none of these, or there is no such file.
+        MissingExtra: pandas or pyarrow is needed and not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise missing_extra("Usage needs pandas, which is not installed", "pandas") from None
+    if isinstance(given, pd.DataFrame):
+        return FrameSource(given)
+    if isinstance(given, (str, PathLike)):
+        return _files(fspath(given))
+    if hasattr(given, "__arrow_c_stream__"):
+        return FrameSource(_from_arrow(given))
+    if isinstance(given, Iterable) and not isinstance(given, (bytes, Mapping)):
+        return DictSource(given)
+    raise InvalidArgument(
+        f"Usage is read from a DataFrame, a path of CSV or Parquet files, or dicts, not from {type(given).__name__}."
+    )
+
+
+def rows_at(source: Source, positions: Sequence[int]) -> pd.DataFrame:
+    """Return some rows with all their columns, in the order of their positions; the index is the position."""
+    import pandas as pd
+
+    wanted = sorted(positions)
+    found: list[pd.DataFrame] = []
+    first = done = 0
+    for piece in source.pieces():
+        last = first + len(piece)
+        here = []
+        while done < len(wanted) and wanted[done] < last:
+            here.append(wanted[done])
+            done += 1
+        if here:
+            rows = piece.iloc[[position - first for position in here]].copy()
+            rows.index = pd.Index(here)
+            found.append(rows)
+        first = last
+        if done == len(wanted):
+            break
+    return pd.concat(found) if found else pd.DataFrame(columns=source.columns)
+
+
+class FrameSource:
+    """Rows of a frame of pandas."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+        self.columns = [str(name) for name in frame.columns]
+        self.is_text = False
+        self.folder: Path | None = None
+        twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
+        if twice:
+            raise InvalidArgument(f"The frame has more than one column {twice[0]!r}; rename or drop one.")
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield the rows in their order."""
+        frame = self._frame if columns is None else self._frame[list(columns)]
+        for first in range(0, len(frame), PIECE):
+            yield frame.iloc[first : first + PIECE]
+
+
+class DictSource:
+    """Rows that come as dicts, kept as they are."""
+
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self._rows = list(rows)
+        for number, row in enumerate(self._rows):
+            if not isinstance(row, Mapping):
+                raise InvalidArgument(f"Row {number} is no dict but {type(row).__name__}.")
+        self.columns = list(dict.fromkeys(str(name) for row in self._rows for name in row))
+        self.is_text = False
+        self.folder: Path | None = None
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield the rows in their order."""
+        import pandas as pd
+
+        names = self.columns if columns is None else list(columns)
+        for first in range(0, len(self._rows), PIECE):
+            rows = self._rows[first : first + PIECE]
+            # As objects: pandas would make floats of integers where a value is missing.
+            yield pd.DataFrame(
+                {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names}
+            )
+
+
+class CsvSource:
+    """Rows of CSV files, every value as text."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._dialects = [_dialect(path) for path in paths]
+        self.columns = self._dialects[0][1]
+        self.is_text = True
+        self.folder: Path | None = paths[0].parent
+        for path, (_, columns) in zip(paths, self._dialects, strict=True):
+            if set(columns) != set(self.columns):
+                odd = sorted(set(columns) ^ set(self.columns))
+                raise InvalidArgument(
+                    f"{path.name} has other columns than {paths[0].name}: {', '.join(odd)}."
+                )
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield the rows in their order."""
+        import pandas as pd
+
+        names = self.columns if columns is None else list(columns)
+        for path, (separator, _) in zip(self._paths, self._dialects, strict=True):
+            try:
+                with pd.read_csv(
+                    path,
+                    sep=separator,
+                    dtype=object,
+                    usecols=names,
+                    keep_default_na=False,
+                    na_filter=False,
+                    encoding="utf-8-sig",
+                    chunksize=PIECE,
+                    low_memory=False,
+                ) as chunks:
+                    for chunk in chunks:
+                        yield chunk[names]
+            except UnicodeDecodeError:
+                raise _encoding(path) from None
+            except (pd.errors.ParserError, EOFError, gzip.BadGzipFile) as error:
+                raise InvalidArgument(
+                    f"{path.name} cannot be read as CSV: {' '.join(str(error).split())}"
+                ) from None
+
+
+class ParquetSource:
+    """Rows of Parquet files, with their types."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self.columns = _parquet(paths[0]).schema_arrow.names
+        self.is_text = False
+        self.folder: Path | None = paths[0].parent
+        for path in paths[1:]:
+            odd = sorted(set(_parquet(path).schema_arrow.names) ^ set(self.columns))
+            if odd:
+                raise InvalidArgument(
+                    f"{path.name} has other columns than {paths[0].name}: {', '.join(odd)}."
+                )
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield the rows in their order."""
+        for path in self._paths:
+            file = _parquet(path)
+            for batch in file.iter_batches(
+                batch_size=PIECE, columns=None if columns is None else list(columns)
+            ):
+                yield _typed(batch)
+
+
+def _files(given: str) -> Source:
+    path = Path(given).expanduser()
+    paths = [path]
+    if not path.is_file() and any(mark in given for mark in "*?["):
+        # A pattern is relative to where its path begins.
+        start = Path(path.anchor)
+        paths = sorted(start.glob(str(path.relative_to(start))))
+    if not paths or not all(path.is_file() for path in paths):
+        raise InvalidArgument(f"There is no file {given}.")
+    if all(path.name.lower().endswith(_CSV) for path in paths):
+        return CsvSource(paths)
+    if all(path.name.lower().endswith(_PARQUET) for path in paths):
+        return ParquetSource(paths)
+    raise InvalidArgument(
+        f"{paths[0].name} is neither CSV (.csv, .tsv, also .gz) nor Parquet (.parquet, .pq)."
+    )
+
+
+def _dialect(path: Path) -> tuple[str, list[str]]:
+    """Return the separator of a CSV file, and its columns."""
+    try:
+        with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            head = file.read(_SAMPLE)
+        lines = io.StringIO(head.decode("utf-8-sig", errors="strict" if len(head) < _SAMPLE else "ignore"))
+    except UnicodeDecodeError:
+        raise _encoding(path) from None
+    except (gzip.BadGzipFile, EOFError):
+        raise InvalidArgument(f"{path.name} is no gzip file, or is cut off.") from None
+    first = next(iter(lines), "")
+    separator = max(",;\t|", key=first.count)
+    names = next(csv.reader([first], delimiter=separator), [])
+    if not names:
+        raise InvalidArgument(f"{path.name} is empty: it has no line of column names.")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InvalidArgument(f"{path.name} has more than one column {twice[0]!r}.")
+    return separator, names
+
+
+def _encoding(path: Path) -> InvalidArgument:
+    return InvalidArgument(
+        f"{path.name} is not in UTF-8. Read it yourself, as pandas.read_csv(path, dtype=str, encoding='cp1252'), convert "
+        "the numbers, and give the frame."
+    )
+
+
+def _parquet(path: Path) -> Any:
+    parquet = _arrow("pyarrow.parquet")
+    import pyarrow as pa
+
+    try:
+        return parquet.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidArgument(
+            f"{path.name} cannot be read as Parquet: {' '.join(str(error).split())[:200]}"
+        ) from None
+
+
+def _arrow(module: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError:
+        raise missing_extra("Parquet and Arrow need pyarrow, which is not installed", "parquet") from None
+
+
+def _from_arrow(given: Any) -> pd.DataFrame:
+    pa = _arrow("pyarrow")
+    return _typed(pa.RecordBatchReader.from_stream(given).read_all())
+
+
+def _typed(table: Any) -> pd.DataFrame:
+    """Return a frame of Arrow's own types: pandas' would make floats of integers where one is missing."""
+    import pandas as pd
+
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame

@@ -1,0 +1,196 @@
+"""What has become of the rows of one submission, as a value that shows itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from m3ter_nb.usage.report import counted, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import pandas as pd
+
+    from m3ter_nb.usage.report import UsageReport
+    from m3ter_nb.usage.sources import Source
+
+__all__ = ["Fate", "Submission"]
+
+
+class Fate:
+    """What has become of a row; each is one byte."""
+
+    UNSENT: Final = 0
+    ACCEPTED: Final = 1
+    #: Accepted by an earlier run, by the journal.
+    ALREADY: Final = 2
+    DOUBTFUL: Final = 3
+    REFUSED: Final = 4
+    #: It could not be sent, and was left out as ``invalid="skip"`` asks.
+    LEFT_OUT: Final = 5
+    #: It shares key and content with an earlier row.
+    SAME: Final = 6
+    #: m3ter had its uid already, and this run has sent it once.
+    THERE: Final = 7
+
+
+@dataclass(repr=False)
+class Submission:
+    """The rows of one submission, counted. Row numbers are positions in the source, from 0.
+
+    Attributes:
+        meter: the meter's code.
+        rows: of the source.
+        duplicates: rows that m3ter dropped because this submission had sent their request twice; they count once.
+        ingested: rows that m3ter's own count has found, or None where it could not be asked.
+        confirmed: whether every row that is not refused was counted.
+        new_accounts: account codes that m3ter did not know before.
+        journal: its file, or None.
+        seconds: how long it took.
+        report: what the check had found.
+        notes: further sentences.
+    """
+
+    meter: str
+    rows: int
+    report: UsageReport
+    new_accounts: list[str] = field(default_factory=list)
+    journal: Path | None = None
+    duplicates: int = 0
+    ingested: int | None = None
+    confirmed: bool = False
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    _source: Source | None = None
+    _reasons: dict[int, str] = field(default_factory=dict)
+    _uids: dict[int, str] = field(default_factory=dict)
+    _confirm: Callable[[float], None] | None = None
+
+    def __post_init__(self) -> None:
+        import numpy as np
+
+        self.fates = np.zeros(self.rows, np.uint8)
+
+    def mark(self, positions: Iterable[int], fate: int) -> None:
+        """Note what has become of rows."""
+        self.fates[list(positions)] = fate
+
+    def refuse(self, position: int, reason: str, uid: str = "", fate: int = Fate.REFUSED) -> None:
+        """Note that a row was refused, or left out, and why."""
+        self.fates[position] = fate
+        self._reasons[position] = reason
+        self._uids[position] = uid
+
+    def count(self, *fates: int) -> int:
+        """Return how many rows have one of these fates."""
+        return sum(int((self.fates == fate).sum()) for fate in fates)
+
+    @property
+    def accepted(self) -> int:
+        """Rows that m3ter has accepted in this run; those that it refused afterwards are not among them."""
+        return self.count(Fate.ACCEPTED)
+
+    @property
+    def already(self) -> int:
+        """Rows that were there before: by the journal, or because m3ter knew their uid."""
+        return self.count(Fate.ALREADY, Fate.THERE)
+
+    @property
+    def doubtful(self) -> int:
+        """Rows that were sent, and of which nobody knows whether m3ter took them; sent again, they count once."""
+        return self.count(Fate.DOUBTFUL)
+
+    @property
+    def unsent(self) -> int:
+        """Rows that were not sent, because the run ended before."""
+        return self.count(Fate.UNSENT)
+
+    @property
+    def expected(self) -> int:
+        """Rows that m3ter should count."""
+        return self.count(Fate.ACCEPTED, Fate.ALREADY, Fate.THERE)
+
+    def _named(self, fate: int, what: str) -> list[str]:
+        """Return how many rows have a fate, with their reasons, most first."""
+        reasons = Counter(reason for row, reason in self._reasons.items() if self.fates[row] == fate)
+        if not reasons:
+            return []
+        named = ", ".join(f"{number:,} {reason}" for reason, number in reasons.most_common(4))
+        return [f"{reasons.total():,} {what} ({named}{', …' if len(reasons) > 4 else ''})"]
+
+    @property
+    def refused(self) -> pd.DataFrame:
+        """The rows that m3ter refused, and those that were left out: ``row, reason, uid`` and their own columns."""
+        import pandas as pd
+
+        from m3ter_nb.usage.sources import rows_at
+
+        positions = sorted(self._reasons)
+        told = pd.DataFrame(
+            {
+                "row": positions,
+                "reason": [self._reasons[each] for each in positions],
+                "uid": [self._uids[each] for each in positions],
+            }
+        )
+        if self._source is None:
+            return told
+        own = rows_at(self._source, positions).reset_index(drop=True)
+        # A column of the source that has one of our names keeps its own, and ours gives way.
+        told.columns = [f"{name}_" if name in own.columns else name for name in told.columns]
+        return pd.concat([told, own], axis=1)
+
+    def confirm(self, seconds: float = 60) -> Submission:
+        """Ask m3ter again what it has counted and refused.
+
+        Args:
+            seconds: to wait for it, at most.
+
+        Raises:
+            MeasurementsRefused: rows were refused (unless ``raise_on_refused=False`` was asked for).
+        """
+        if self._confirm is not None:
+            self._confirm(seconds)
+        return self
+
+    def headline(self) -> str:
+        """Say the result in one sentence or two."""
+        if not self.rows:
+            return f"No rows for {self.meter}: nothing was sent."
+        parts = [self._counted()]
+        for number, what in (
+            (self.already, "of them were there already"),
+            (self.count(Fate.SAME), "shared key and content with others and count once"),
+            (self.doubtful, "in doubt"),
+            (self.unsent, "not sent"),
+        ):
+            parts += [f"{number:,} {what}"] if number else []
+        parts += self._named(Fate.REFUSED, "refused") + self._named(Fate.LEFT_OUT, "left out")
+        see = " sent.refused shows them." if self._reasons else ""
+        return (
+            f"{counted(self.rows, 'row')} to {self.meter}: {', '.join(parts)}.{see} {duration(self.seconds)}."
+        )
+
+    def _counted(self) -> str:
+        if self.confirmed:
+            return f"{self.ingested:,} ingested"
+        if self.ingested is None:
+            return f"{self.accepted:,} accepted, not counted"
+        return f"{self.expected:,} accepted, of which m3ter has counted {self.ingested:,} so far: not yet confirmed"
+
+    def __repr__(self) -> str:
+        return "\n".join([self.headline(), *self.notes])
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return f'<div class="tex2jax_ignore mathjax_ignore"><p>{escape(self.headline())}</p>{notes}</div>'
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without what holds the login and the rows."""
+        state = dict(self.__dict__)
+        state.update(_source=None, _confirm=None)
+        return state

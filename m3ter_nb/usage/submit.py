@@ -1,0 +1,328 @@
+"""Check, send, confirm: the two functions that a session hands out."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from m3ter_nb.errors import Interrupted, InvalidArgument, M3terError, SubmissionIncomplete, UsageInvalid
+from m3ter_nb.usage.meter import find_meter
+from m3ter_nb.usage.pace import Pace, checked_rate
+from m3ter_nb.usage.submission import Fate, Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from m3ter_nb.usage.channel import Channel, Reader
+    from m3ter_nb.usage.journal import Journal, Run
+    from m3ter_nb.usage.measurements import Batch
+    from m3ter_nb.usage.meter import Columns, Meter
+    from m3ter_nb.usage.options import Options
+    from m3ter_nb.usage.report import UsageReport
+    from m3ter_nb.usage.sources import Source
+    from m3ter_nb.usage.survey import Survey
+
+__all__ = ["check_usage", "submit_usage"]
+
+
+@dataclass
+class _Job:
+    """One source for one meter, found and agreed."""
+
+    reader: Reader
+    source: Source
+    meter: Meter
+    columns: Columns
+    options: Options
+
+    @classmethod
+    def of(cls, reader: Reader, given: Any, meter: str, options: Options) -> _Job:
+        from m3ter_nb.usage.sources import source_of
+
+        source, columns = source_of(given), options.chosen
+        found = find_meter(reader, meter)
+        if source.columns:
+            columns.check(found, source.columns)
+        return cls(reader, source, found, columns, options)
+
+    def survey(self, journal: Journal | None, wall: Callable[[], float]) -> Survey:
+        from m3ter_nb.usage.survey import survey
+
+        return survey(
+            self.source,
+            self.meter,
+            self.columns,
+            self.reader,
+            zone=self.options.timezone,
+            new_accounts=self.options.new_accounts,
+            rate=checked_rate(self.options.rate),
+            journal=journal,
+            now=wall,
+            told=self.options.told,
+        )
+
+    def journal_file(self) -> Path | None:
+        from m3ter_nb.usage.journal import journal_path
+
+        if self.options.journal is None:
+            return None
+        if self.options.journal != "auto":
+            return Path(self.options.journal)
+        return journal_path(self.source.folder, self.reader.org_id, self.meter.code)
+
+    def open_journal(self, channel: Channel) -> Journal | None:
+        from m3ter_nb.usage.journal import open_journal
+
+        path = self.journal_file()
+        if path is None:
+            return None
+        about = {"host": self.reader.base_url, "organization": self.reader.org_id, "meter": self.meter.code}
+        return open_journal(path, about, channel.notify, wall=channel.clock.wall)
+
+
+def check_usage(reader: Reader, channel: Channel, given: Any, meter: str, options: Options) -> UsageReport:
+    """Read a source whole and say what is wrong with it; nothing is sent.
+
+    Args:
+        reader: a session.
+        channel: on the same login.
+        given: see :func:`m3ter_nb.usage.sources.source_of`.
+        meter: its code.
+        options: how the source is read.
+
+    Raises:
+        InvalidArgument: no such meter, column or file.
+        MissingExtra: what reads it is not installed.
+        ApiError, ConnectionFailed: m3ter could not be asked.
+    """
+    job = _Job.of(reader, given, meter, options)
+    path = job.journal_file()
+    journal = job.open_journal(channel) if path is not None and path.exists() else None
+    try:
+        return job.survey(journal, channel.clock.wall).report
+    finally:
+        if journal is not None:
+            journal.close()
+
+
+def submit_usage(reader: Reader, channel: Channel, given: Any, meter: str, options: Options) -> Submission:
+    """Check a source, send it, and compare it with what m3ter counts; arguments as for :func:`check_usage`.
+
+    Raises:
+        UsageInvalid: there are rows that cannot be sent; nothing was.
+        SubmissionIncomplete: it ended before all was sent.
+        MeasurementsRefused: m3ter has refused rows that it had accepted.
+        Interrupted: by Ctrl-C; what was accepted is in the journal.
+        InvalidArgument, MissingExtra, ApiError, ConnectionFailed: before anything was sent.
+    """
+    job = _Job.of(reader, given, meter, options)
+    journal = job.open_journal(channel)
+    try:
+        found = job.survey(journal, channel.clock.wall)
+        report = found.report
+        if report.found_problems and options.invalid == "refuse":
+            raise UsageInvalid(f"{report.headline()} Nothing was sent.{_ADVICE}", report=report)
+        if options.approve is not None and report.rows:
+            options.approve(report)
+        sending = _Sending(job, channel, found, journal)
+        sending.send()
+    finally:
+        if journal is not None:
+            journal.close()
+    return sending.confirm()
+
+
+_ADVICE: Final = ' error.report names the rows; invalid="skip" leaves them out.'
+
+
+class _Sending:
+    """The second reading: what can be sent is sent, and each row's fate is noted."""
+
+    def __init__(self, job: _Job, channel: Channel, found: Survey, journal: Journal | None) -> None:
+        self._job = job
+        self._channel = channel
+        self._found = found
+        self._journal = journal
+        self._began = channel.clock.now()
+        self.repeated = bytearray(found.report.rows)
+        self.submission = Submission(
+            job.meter.code,
+            found.report.rows,
+            found.report,
+            found.report.new_accounts,
+            journal.path if journal is not None else None,
+            _source=job.source,
+        )
+        self._run: Run | None = None
+        self._before: int | None = None
+        self._last_event: str | None = None
+        self._unasked = ""
+
+    def send(self) -> None:
+        """Send what is to be sent.
+
+        Raises:
+            SubmissionIncomplete, Interrupted: it ended before all was sent.
+        """
+        if not self.submission.rows:
+            return
+        self._look_before()
+        if self._journal is not None:
+            self._run = self._journal.begin()
+        interrupted = False
+        failure: M3terError | None = None
+        try:
+            failure = self._deliver()
+        except KeyboardInterrupt:
+            interrupted = True
+        self._take_time()
+        if interrupted:
+            raise Interrupted(f"stopped: {self._so_far()} Run the cell again: it goes on where it stopped.")
+        if failure is not None:
+            raise SubmissionIncomplete(
+                f"{str(failure).rstrip('.')}. {self._so_far()} Run the cell again: it goes on where it stopped.",
+                submission=self.submission,
+            ) from failure
+        if self._journal is not None:
+            self._journal.finish()
+
+    def _so_far(self) -> str:
+        done = self.submission
+        doubt = f", {done.doubtful:,} are in doubt" if done.doubtful else ""
+        return f"m3ter has accepted {done.expected:,} of {done.rows:,} rows{doubt}."
+
+    def confirm(self) -> Submission:
+        """Compare with what m3ter has counted, for as long as the options say.
+
+        Raises:
+            MeasurementsRefused: rows were refused.
+        """
+        from m3ter_nb.usage.confirm import Confirmation
+
+        submission = self.submission
+        if not submission.rows:
+            return submission
+        run = self._run
+        confirmation = Confirmation(
+            submission,
+            self._job.reader,
+            self._job.meter,
+            self._found,
+            self._channel.clock,
+            self._before,
+            run.since if run is not None else self._began.wall,
+            None if run is not None and run.goes_on else self._last_event,
+            self.repeated,
+            lambda: self._job.open_journal(self._channel) if self._journal is not None else None,
+            by_uid=self._job.columns.uid is not None,
+            unasked=self._unasked,
+            raises=self._job.options.raise_on_refused,
+        )
+        submission._confirm = confirmation.wait  # noqa: SLF001 - the value is made here
+        if self._job.options.confirm:
+            try:
+                confirmation.wait(self._job.options.confirm)
+            finally:
+                self._take_time()
+        return submission
+
+    def _look_before(self) -> None:
+        """Ask what m3ter has before the first row is sent; without the permission nothing is compared later."""
+        from m3ter_nb.usage.confirm import count, newest_event
+
+        if not self._job.options.confirm or self._found.start is None:
+            return
+        try:
+            self._last_event = newest_event(self._job.reader)
+            self._before = count(self._job.reader, self._job.meter, self._found)
+        except M3terError as error:
+            self._unasked = f"m3ter's own count cannot be asked: {error}"
+
+    def _deliver(self) -> M3terError | None:
+        from m3ter_nb.usage.engine import Delivery, deliver
+        from m3ter_nb.usage.measurements import batches
+
+        options, clock = self._job.options, self._channel.clock
+        pace = Pace(checked_rate(options.rate), monotonic=clock.monotonic, sleep=clock.sleep)
+        delivery = Delivery(self._sending, self._repeated, self._accepted, self._unsent, self._refused)
+        return deliver(
+            batches(self._pieces()),
+            self._channel,
+            pace,
+            delivery,
+            threads=options.threads,
+            patience=options.patience,
+        )
+
+    def _pieces(self) -> Iterator[Batch]:
+        """Read the source again; yield what is to be sent of each piece."""
+        from m3ter_nb.usage.columns import Reading
+        from m3ter_nb.usage.measurements import Writer
+
+        job, found = self._job, self._found
+        reading = Reading(job.meter, job.columns, zone=job.options.timezone, from_text=job.source.is_text)
+        writer = Writer(job.meter, job.columns)
+        seen: defaultdict[bytes, int] = defaultdict(int)
+        first = 0
+        for frame in job.source.pieces(job.columns.needed(job.meter)):
+            cells = reading.read(frame)
+            if first + cells.rows > self.submission.rows:
+                raise InvalidArgument("The source has grown since it was checked. Run the cell again.")
+            left_out = self._left_out(cells.parts[0], first)
+            same = set(left_out)
+            rows = writer.rows(cells, first, same, found.repeated, seen)
+            self.submission.mark([first + row for row in same - left_out], Fate.SAME)
+            yield self._without_known(rows)
+            first += cells.rows
+
+    def _left_out(self, accounts: list[Any], first: int) -> set[int]:
+        found = self._found
+        left_out = set[int]()
+        if found.bad or found.refused_accounts:
+            for row, account in enumerate(accounts):
+                reason = found.bad.get(first + row) or (
+                    "NewAccount" if account in found.refused_accounts else ""
+                )
+                if reason:
+                    left_out.add(row)
+                    self.submission.refuse(first + row, reason, fate=Fate.LEFT_OUT)
+        return left_out
+
+    def _without_known(self, rows: Batch) -> Batch:
+        if self._journal is None or self._journal.is_empty:
+            return rows
+        known = self._journal.contents(rows.digests)
+        if not known:
+            return rows
+        self.submission.mark(
+            [position for position, name in zip(rows.positions, rows.digests, strict=True) if name in known],
+            Fate.ALREADY,
+        )
+        return rows.chosen([name not in known for name in rows.digests])
+
+    def _sending(self, batch: Batch) -> None:
+        self.submission.mark(batch.positions, Fate.DOUBTFUL)
+
+    def _unsent(self, batch: Batch) -> None:
+        self.submission.mark(batch.positions, Fate.UNSENT)
+
+    def _repeated(self, batch: Batch) -> None:
+        for position in batch.positions:
+            self.repeated[position] = True
+
+    def _accepted(self, batch: Batch) -> None:
+        if self._journal is not None and self._run is not None:
+            self._journal.add(batch, self._run)
+        self.submission.mark(batch.positions, Fate.ACCEPTED)
+        self._job.options.told(len(batch))
+
+    def _refused(self, batch: Batch, error: M3terError) -> None:
+        reason = " ".join(str(getattr(error, "reason", "") or error).split())
+        for position, measurement in zip(batch.positions, batch.measurements, strict=True):
+            self.submission.refuse(position, reason, json.loads(measurement)["uid"])
+
+    def _take_time(self) -> None:
+        self.submission.seconds = self._channel.clock.elapsed(self._began)

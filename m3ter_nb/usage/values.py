@@ -1,0 +1,140 @@
+"""Values as measurements have them: one form for each value, whatever type of column it came from.
+
+A uid is a digest of what is sent, so 1983, 1983.0 and Decimal("1983.00") must be the same number, and a time the same
+text from a frame, a CSV or a Parquet file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["ISO_8601", "Fragments", "Rounded", "is_missing", "iso_text", "number", "number_of_text", "text"]
+
+# Up to here every whole number is a double; a larger one is written as the nearest, whatever type it came in.
+_WHOLE: Final = 2**53
+# Decimals of as many digits are all told apart by a double.
+_EXACT_DIGITS: Final = 15
+_REMEMBERED: Final = 65_536
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+#: Dates, and date-times with or without an offset; the form with slashes that pandas would take is none of them.
+ISO_8601: Final = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?P<zone>Z|z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
+)
+
+
+class Rounded(float):
+    """A number that had more digits than a double holds."""
+
+    __slots__ = ()
+
+
+class Fragments(dict[Hashable, Any]):
+    """The JSON of values, each made once; None for a value that cannot be sent.
+
+    Args:
+        convert: returns the JSON of a value, or None.
+    """
+
+    def __init__(self, convert: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._convert = convert
+
+    def __missing__(self, value: Hashable) -> Any:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        made = self[value] = self._convert(value)
+        return made
+
+    def of(self, values: Iterable[Any]) -> list[Any]:
+        """Return the JSON of each."""
+        values = list(values)
+        try:
+            return [self[value] for value in values]
+        except TypeError:  # a list or a dict has no hash, and is no value either
+            return [self[value] if isinstance(value, Hashable) else None for value in values]
+
+
+def is_missing(value: object) -> bool:
+    """Tell whether a cell is empty: None, NaN, NaT, pandas' NA, or a text of white space."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return True
+    if isinstance(value, (float, Decimal)):
+        return math.isnan(value)
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
+def text(value: Any) -> str | None:
+    """Return a dimension's value as JSON; whole numbers are texts as good as any, truth values are none."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # a lone surrogate
+            return None
+        return None if is_missing(value) else encode_basestring(value)
+    found = number(value)
+    return f'"{found}"' if isinstance(found, int) else None
+
+
+def number(value: Any) -> int | float | None:
+    """Return a measure as it is written in JSON; None where it is none.
+
+    Whole numbers are written without a fraction: one empty cell turns a column of integers into floats.
+    """
+    if type(value) is float:
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) <= _WHOLE else value
+    if type(value) is int:
+        return value if abs(value) <= _WHOLE else _nearest(value)
+    if isinstance(value, Decimal):
+        return _of_decimal(value)
+    if type(value).__module__ == "numpy" and hasattr(value, "item") and value.item() is not value:
+        return number(value.item())
+    return None
+
+
+def number_of_text(value: Any) -> int | float | None:
+    """Return a measure that a CSV holds, as :func:`number`."""
+    bare = value.strip() if isinstance(value, str) else ""
+    if not _NUMBER.fullmatch(bare):
+        return None
+    try:
+        return _of_decimal(Decimal(bare))
+    except InvalidOperation:
+        return None
+
+
+def iso_text(value: Any) -> str | None:
+    """Return a time as text in ISO 8601; None where it is none, or not in that form."""
+    if isinstance(value, str):
+        bare = value.strip()
+        return bare if ISO_8601.fullmatch(bare) else None
+    return value.isoformat() if isinstance(value, date) and not is_missing(value) else None
+
+
+def _of_decimal(value: Decimal) -> int | float | None:
+    if not value.is_finite():
+        return None
+    if abs(value) <= _WHOLE and value == value.to_integral_value():
+        return int(value)
+    made = float(value)
+    if len(value.as_tuple().digits) <= _EXACT_DIGITS or Decimal(repr(made)) == value:
+        return made if math.isfinite(made) else None
+    return Rounded(made) if math.isfinite(made) else None
+
+
+def _nearest(value: int) -> float | None:
+    try:
+        made = float(value)
+    except OverflowError:
+        return None
+    return made if int(made) == value else Rounded(made)

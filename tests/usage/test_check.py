@@ -1,0 +1,249 @@
+"""What the check finds before anything is sent."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from m3ter_nb.errors import InvalidArgument, UsageInvalid
+from m3ter_nb.usage.pace import seconds_for
+from usage_frames import usage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from m3ter_nb import UsageReport
+    from usage_frames import Used
+
+
+def problems(report: UsageReport) -> dict[tuple[str, str], tuple[int, list[int]]]:
+    """Return what keeps rows from being sent, as plain values."""
+    return {(each.kind, each.column): (each.rows, each.first) for each in report.found_problems}
+
+
+def warnings(report: UsageReport) -> dict[str, int]:
+    """Return what should be known, as plain values."""
+    return {each.kind: each.rows for each in report.found_warnings}
+
+
+def test_good_rows_are_ok_and_nothing_is_sent(used: Used) -> None:
+    report = used.session.check_usage(usage(2500), "api_requests")
+
+    assert report.ok
+    assert (report.rows, report.requests, report.accounts, report.new_accounts) == (2500, 3, 10, [])
+    assert report.seconds == pytest.approx(2 / 45)
+    assert (report.start or "")[:10] == "2026-01-01"
+    assert used.requests() == 0
+    assert "2,500 rows for api_requests: all can be sent." in repr(report)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "found"),
+    [
+        ("account", None, ("MissingAccount", "account")),
+        ("account", " acct-1", ("BadCode", "account")),
+        ("account", "a" * 81, ("BadCode", "account")),
+        ("account", "a\tb", ("BadCode", "account")),
+        ("account", "acct-99", ("NewAccount", "account")),
+        ("ts", None, ("MissingTime", "ts")),
+        ("ts", "01.02.2026", ("BadTime", "ts")),
+        ("ts", "2026/02/01", ("BadTime", "ts")),
+        ("ts", "2026-02-30T00:00:00Z", ("BadTime", "ts")),
+        ("ts", 1_700_000_000, ("BadTime", "ts")),
+        ("ts", "2999-01-01T00:00:00Z", ("FutureTimestamp", "ts")),
+        ("region", None, ("MissingField", "region")),
+        ("region", " ", ("MissingField", "region")),
+        ("region", True, ("WrongType", "region")),
+        ("region", ["eu"], ("WrongType", "region")),
+        ("region", "\ud800", ("WrongType", "region")),
+        ("requests", None, ("MissingField", "requests")),
+        ("requests", "12", ("WrongType", "requests")),
+        ("requests", float("inf"), ("NotANumber", "requests")),
+    ],
+)
+def test_a_row_that_cannot_be_sent_is_named(
+    used: Used, column: str, value: Any, found: tuple[str, str]
+) -> None:
+    frame = usage(5).astype(object)
+    cells = frame[column].tolist()
+    cells[3] = value
+    frame[column] = pd.Series(cells, dtype=object)
+
+    report = used.session.check_usage(frame, "api_requests")
+
+    assert problems(report) == {found: (1, [3])}
+    assert (report.ok, report.bad_rows) == (False, 1)
+    assert report.problems.iloc[0][["problem", "rows"]].tolist() == [found[0], 1]
+
+
+def test_a_submission_of_rows_that_cannot_be_sent_sends_nothing(used: Used) -> None:
+    frame = usage(5).astype(object)
+    frame.loc[2, "region"] = None
+
+    with pytest.raises(UsageInvalid, match=r"1 MissingField region.*Nothing was sent") as caught:
+        used.submit(frame)
+
+    assert caught.value.report.bad_rows == 1
+    assert used.requests() == 0
+
+
+def test_metadata_longer_than_256_characters_is_a_problem(used: Used) -> None:
+    field = {"category": "METADATA", "code": "region", "name": "x"}
+    used.session.post(
+        "meters", json={"name": "Meta", "code": "meta", "dataFields": [field], "derivedFields": []}
+    )
+    frame = usage(2).assign(region=["x" * 256, "x" * 257])
+
+    assert problems(used.session.check_usage(frame, "meta")) == {("TooLong", "region"): (1, [1])}
+
+
+def test_new_accounts_are_a_problem_unless_they_are_meant(used: Used) -> None:
+    frame = usage(20).assign(account=["acct-1"] * 17 + ["typo", "typo", "a,b"])
+
+    refused = used.session.check_usage(frame, "api_requests")
+    created = used.session.check_usage(frame, "api_requests", new_accounts="create")
+
+    assert problems(refused) == {("NewAccount", "account"): (3, [17, 19])}
+    assert refused.new_accounts == ["typo", "a,b"]
+    assert created.ok
+    assert warnings(created) == {"NewAccount": 3}
+
+
+def test_identical_rows_are_told_and_those_of_a_uid_are_refused(used: Used) -> None:
+    frame = pd.concat([usage(10), usage(4)], ignore_index=True)
+    frame.loc[10:, ["account", "ts", "region", "requests"]] = frame.loc[
+        :3, ["account", "ts", "region", "requests"]
+    ].to_numpy()
+
+    assert warnings(used.session.check_usage(frame, "api_requests"))["Identical"] == 4
+    assert problems(used.session.check_usage(frame, "api_requests", uid="event_id")) == {
+        ("RepeatedUid", "event_id"): (4, [10, 11, 12, 13])
+    }
+
+
+def test_rows_of_one_key_count_once_if_they_are_alike_and_are_refused_if_they_differ(used: Used) -> None:
+    first = usage(10)
+    frame = pd.concat([first, first.head(4)], ignore_index=True)
+    frame.loc[12, "requests"] += 1
+
+    report = used.session.check_usage(frame, "api_requests", key="event_id")
+
+    assert problems(report) == {("DifferentUnderKey", "event_id"): (1, [12])}
+    assert warnings(report) == {"RepeatedKey": 3}
+
+
+def test_times_without_a_zone_are_told_and_those_that_a_clock_change_makes_unclear_are_refused(
+    used: Used,
+) -> None:
+    frame = usage(3).assign(ts=["2026-03-28T02:30", "2026-03-29T02:30", "2025-10-26T02:30"])
+
+    report = used.session.check_usage(frame, "api_requests", timezone="Europe/Berlin")
+
+    assert problems(report) == {("UnclearTime", "ts"): (2, [1, 2])}
+    assert warnings(report) == {"NoTimeZone": 3}
+
+
+def test_an_end_before_the_start_is_a_problem(used: Used) -> None:
+    frame = usage(3)
+    frame["end"] = frame["ts"] + pd.to_timedelta([1, -1, 0], unit="s")
+
+    assert problems(used.session.check_usage(frame, "api_requests", ets="end")) == {
+        ("EndsBeforeStart", "end"): (1, [1])
+    }
+
+
+def test_rounded_numbers_and_long_uids_are_told(used: Used) -> None:
+    frame = usage(2).astype({"requests": object}).assign(event_id=["x" * 60, "y"])
+    frame.loc[0, "requests"] = Decimal("0.12345678901234567890")
+
+    report = used.session.check_usage(frame, "api_requests", uid="event_id")
+
+    assert report.ok
+    assert warnings(report) == {"Rounded": 1, "LongUid": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"account": "acount"}, r"There is no column 'acount' \(did you mean 'account'\?\)"),
+        ({"columns": {"region": "regoin"}}, r"no column 'regoin' \(did you mean 'region'\?\)"),
+        ({"columns": {"zone": "region"}}, "has no field 'zone'; it has requests, region"),
+        ({"uid": "id"}, "no column 'id'"),
+        ({"uid": "event_id", "key": "event_id"}, "exclude each other"),
+        ({"key": []}, "names no column"),
+        ({"timezone": "Mars/Olympus"}, "no time zone"),
+        ({"new_accounts": "maybe"}, "'refuse' or 'create'"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_an_error_that_says_what_does(
+    used: Used, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=said):
+        used.session.check_usage(usage(3), "api_requests", **options)
+
+
+def test_a_meter_that_is_not_there_is_an_error_with_its_likely_name(used: Used) -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"no meter with the code 'api_request' \(did you mean 'api_req"
+    ):
+        used.session.check_usage(usage(3), "api_request")
+
+
+def test_an_empty_source_is_said_and_sends_nothing(used: Used) -> None:
+    sent = used.submit(usage(0))
+
+    assert (sent.rows, sent.accepted, used.requests()) == (0, 0, 0)
+    assert repr(sent) == "No rows for api_requests: nothing was sent."
+
+
+@pytest.mark.parametrize("source", [5, None, b"x", {"a": 1}, "nowhere.csv", "no-*.csv", ["x"]])
+def test_what_is_no_source_is_an_error(used: Used, source: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        used.session.check_usage(source, "api_requests")
+
+
+def test_columns_of_other_names_are_mapped(used: Used) -> None:
+    frame = usage(3).rename(columns={"account": "customer", "ts": "at", "region": "zone", "requests": "n"})
+
+    report = used.session.check_usage(
+        frame, "api_requests", account="customer", ts="at", columns={"region": "zone", "requests": "n"}
+    )
+
+    assert report.ok
+
+
+def test_the_views_escape_what_the_data_holds(used: Used) -> None:
+    frame = usage(3).assign(account="<script>")
+    view = used.session.check_usage(frame, "api_requests")._repr_html_()
+
+    assert "<script>" not in view
+    assert "&lt;script&gt;" in view
+
+
+def test_the_seconds_are_those_of_the_limits() -> None:
+    assert seconds_for(1, (45, 4950)) == 0
+    assert seconds_for(4950, (45, 4950)) == pytest.approx(4949 / 45)
+    assert seconds_for(6000, (45, 4950)) == pytest.approx(300 + 1049 / 45)
+
+
+def test_a_csv_in_another_encoding_is_an_error_that_says_how_to_read_it(used: Used, tmp_path: Path) -> None:
+    text = usage(5).assign(region="Zürich").to_csv(index=False)
+    (tmp_path / "old.csv").write_bytes(text.encode("cp1252"))
+
+    with pytest.raises(InvalidArgument, match="not in UTF-8"):
+        used.session.check_usage(tmp_path / "old.csv", "api_requests")
+
+
+def test_texts_of_a_csv_stay_as_they_are(used: Used, tmp_path: Path) -> None:
+    used.session.post("accounts", json={"name": "J", "code": "007", "emailAddress": "a@b.example"})
+    usage(3).assign(account="007", region="NA").to_csv(tmp_path / "usage.csv", index=False)
+
+    sent = used.submit(tmp_path / "usage.csv")
+
+    assert sent.confirmed
+    query = {"startDate": "2026-01-01T00:00:00Z", "endDate": "2026-02-01T00:00:00Z"}
+    (row, *_) = used.session.post("usage/query", json=query)["data"]
+    assert (row["accountCode"], row["api_requests.region"]) == ("007", "NA")
