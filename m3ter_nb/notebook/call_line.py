@@ -241,9 +241,9 @@ def _method(words: list[str]) -> str:
     known = f"{', '.join(METHODS[:-1])} or {METHODS[-1]}"
     if method == "PATCH":
         raise InvalidArgument("m3ter has no PATCH: read the entity, change it, and PUT it whole.")
-    if word.partition("/")[0] in {resource.partition("/")[0] for resource in resources()}:
-        raise InvalidArgument(f"A method comes first ({known}): did you mean %m3ter GET {word}?")
-    raise InvalidArgument(f"{word!r} is no method: use {known}.{_did_you_mean(method, METHODS)}")
+    if (resource := word.partition("/")[0]) in {path.partition("/")[0] for path in resources()}:
+        raise InvalidArgument(f"A method comes first ({known}): did you mean %m3ter GET {resource}?")
+    raise InvalidArgument(f"There is no such method: use {known}.{_did_you_mean(method, METHODS)}")
 
 
 def _options(words: list[_Word]) -> tuple[dict[str, str], list[str]]:
@@ -258,7 +258,7 @@ def _options(words: list[_Word]) -> tuple[dict[str, str], list[str]]:
         option, equals, value = word.text.partition("=")
         if option not in OPTIONS:
             raise InvalidArgument(
-                f"Unknown option {option!r}.{_did_you_mean('--' + option.lstrip('-'), OPTIONS)}"
+                f"There is no such option.{_did_you_mean('--' + option.lstrip('-'), OPTIONS)}"
             )
         if option in options:
             raise InvalidArgument(f"{option} is given twice.")
@@ -283,7 +283,7 @@ def _params(
         if not key or not equals or "{{" in key:
             _refuse_pair(pair, after_body=after_body)
         if not key.isprintable():
-            raise InvalidArgument(f"The key {key!r} holds a character that cannot be printed.")
+            raise InvalidArgument("A key holds a character that cannot be printed.")
         value = fill_query(text, namespace)
         if key not in params:
             params[key] = value
@@ -297,7 +297,6 @@ def _params(
 
 
 def _refuse_pair(pair: str, *, after_body: bool) -> NoReturn:
-    shown = pair if len(pair) <= 60 else pair[:59] + "…"
     if after_body:
         advice = f"An expression with spaces after {_BODY} goes into brackets or quotes"
     elif f"--{pair}" in OPTIONS:
@@ -305,7 +304,7 @@ def _refuse_pair(pair: str, *, after_body: bool) -> NoReturn:
     else:
         advice = "A parameter is written key=value, such as pageSize=10"
     raise InvalidArgument(
-        f"{shown!r} is neither an option nor key=value. {advice}{'?' if 'mean' in advice else '.'}"
+        f"A word is neither an option nor key=value. {advice}{'?' if 'mean' in advice else '.'}"
     )
 
 
@@ -335,19 +334,19 @@ def _limit(text: str | None, namespace: Mapping[str, Any]) -> int | None:
         return None
     value = fill_query(text, namespace)
     if not isinstance(value, str) or not _LIMIT.fullmatch(value):
-        raise InvalidArgument(f"--limit wants a positive whole number, such as --limit 50; it got {text!r}.")
+        raise InvalidArgument("--limit wants a positive whole number, such as --limit 50.")
     return int(value)
 
 
 def _show(text: str | None) -> str | None:
     if text is not None and text not in SHOWABLE:
-        raise InvalidArgument(f"--show knows curl and python, not {text!r}.{_did_you_mean(text, SHOWABLE)}")
+        raise InvalidArgument(f"--show knows curl and python.{_did_you_mean(text, SHOWABLE)}")
     return text
 
 
 def _name(text: str | None) -> str | None:
     if text is not None and not text.isidentifier():
-        raise InvalidArgument(f"--name wants a name as Python has them (letters, digits, _), not {text!r}.")
+        raise InvalidArgument("--name wants a name as Python has them (letters, digits, _).")
     return text
 
 

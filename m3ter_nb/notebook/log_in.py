@@ -142,7 +142,7 @@ class LoginFlow:
     def logout(self, name: str) -> None:
         """Forget a login, and say so; say too if the environment would log in again."""
         was_there = self._logins.remove(name)
-        option = "" if name == DEFAULT_NAME else f" --name {name}"
+        option = f" --name {name}" if was_there and name != DEFAULT_NAME else ""
         again = f"%m3ter_login{option} logs in again." if was_there else ""
         try:
             settings = find_settings(pipes=False)

@@ -119,7 +119,7 @@ class M3terMagics(Magics):
 
         Never write a key or a secret on this line: it would stay in the notebook and in IPython's history.
         """
-        arguments = parsed(M3terMagics.m3ter_login, line, secretive=True)
+        arguments = parsed(M3terMagics.m3ter_login, line)
         if arguments.words:
             raise InvalidArgument(
                 "A key or a secret is never an argument: it stays in this cell and in IPython's history. Delete it "

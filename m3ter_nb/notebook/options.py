@@ -18,7 +18,7 @@ from IPython.core.error import UsageError
 from m3ter_nb.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from IPython.core.magic_arguments import MagicArgumentParser
 
@@ -65,16 +65,16 @@ def candidates(magic: Any, before: str) -> list[str]:
     return found
 
 
-def parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) -> Namespace:
+def parsed(magic: Callable[..., Any], line: str) -> Namespace:
     """Read a magic's line.
 
     Args:
         magic: with options.
         line: what follows its name.
-        secretive: whether the line may hold a secret by mistake, so that its words are not repeated.
 
     Raises:
-        InvalidArgument: the line has an option or a word that the magic does not take.
+        InvalidArgument: the line has an option or a word that the magic does not take; no word of the line that the
+            magic does not know is repeated, for it may be a secret in the wrong place.
     """
     line = _bare(line)
     if not line:
@@ -82,28 +82,42 @@ def parsed(magic: Callable[..., Any], line: str, *, secretive: bool = False) -> 
     try:
         # Quotes group words and are no part of them; a backslash does the same, but for Windows, where it is in paths.
         words = shlex.split(line, posix=os.name != "nt")
-        arguments: Namespace = _parser_of(magic).parse_args(words)
-    except UsageError as error:
-        said = str(error)
-    except ValueError:  # an open quote
-        said = "a quote is not closed"
+    except ValueError:
+        said = "a quote is not closed."
     else:
-        return arguments
-    name = "%" + magic.__name__
-    if secretive:
-        options = _settings_of(magic)
-        unknown = [
-            word for word in re.findall(r"(?<!\S)(?:--[a-z-]+|-[a-z])(?=\s|$)", line) if word not in options
-        ]
-        lacking = re.match(r"argument (--[a-z-]+): (expected|invalid choice)", said)
-        if unknown:
-            said = f"there is no option {unknown[0]}"
-        elif lacking:
-            choices = options[lacking[1]].get("choices")
-            said = f"{lacking[1]} takes {' or '.join(choices) if choices else 'a value'}"
+        try:
+            arguments: Namespace = _parser_of(magic).parse_args(words)
+        except UsageError as error:
+            said = _problem(_settings_of(magic), words, str(error))
         else:
-            said = "its options could not be read"
-    raise InvalidArgument(f"{name}: {said}. {name}? shows what it takes.")
+            return arguments
+    name = "%" + magic.__name__
+    raise InvalidArgument(f"{name}: {said} {name}? shows what it takes.")
+
+
+def _problem(options: dict[str, dict[str, Any]], words: list[str], refusal: str) -> str:
+    """Say what argparse refused in words of the magic's own."""
+    lacking = re.match(r"argument ([\w-]+): (?:expected|invalid)", refusal)
+    if lacking and lacking[1] in options:
+        return f"{lacking[1]} takes {_wanted(options[lacking[1]])}{_nearest(words, options[lacking[1]].get('choices', ()))}"
+    unknown = [word for word in words if word.startswith("-") and word.split("=")[0] not in options]
+    if unknown:
+        return f"there is no such option{_nearest(unknown, options)}"
+    return "it does not take what is written there."
+
+
+def _wanted(settings: dict[str, Any]) -> str:
+    if "choices" in settings:
+        *rest, last = settings["choices"]
+        return f"{', '.join(rest)} or {last}"
+    return {int: "a whole number", float: "a number"}.get(settings.get("type", str), "a value")
+
+
+def _nearest(words: list[str], known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    near = [match for word in words for match in get_close_matches(word.split("=")[0], known, n=1)]
+    return f": did you mean {near[0]}?" if near and near[0] not in words else "."
 
 
 def _settings_of(magic: Any) -> dict[str, dict[str, Any]]:

@@ -36,7 +36,7 @@ def _number(text: str, kind: type[N], what: str) -> N:
     except ValueError:
         number = kind(-1)
     if not 0 <= number < math.inf:
-        raise ValueError(f"it wants {what}, not {text!r}.")
+        raise ValueError(f"it wants {what}.")
     return number
 
 
@@ -155,7 +155,7 @@ class SandboxControl:
             raise InvalidArgument("--times is at least 1, and --retry-after a number of seconds.")
         faults = sandbox.faults
         key_id = value or sandbox.environ["M3TER_API_KEY"]
-        where = f" to a path that ends in {path}" if path else ""
+        where = " to that path" if path else ""
         whom = f"The next {times} requests{where}" if times > 1 else f"The next request{where}"
         try:
             match kind:

@@ -363,7 +363,7 @@ def test_an_unknown_method_names_the_known_ones(method: str, hint: str) -> None:
         ("all", "Did you mean --all?"),
         (
             "pageSize",
-            "'pageSize' is neither an option nor key=value. A parameter is written key=value, such as pageSize=10.",
+            "A word is neither an option nor key=value. A parameter is written key=value, such as pageSize=10.",
         ),
         ("=5", "key=value"),
         ("{{x}}=5", "key=value"),
