@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from m3ter_nb.auth.credentials import Credentials
     from m3ter_nb.auth.token import Token
     from m3ter_nb.errors import M3terError
+    from m3ter_nb.notebook.login_form import login_form
     from m3ter_nb.sandbox import Sandbox
     from m3ter_nb.usage.report import UsageReport
     from m3ter_nb.usage.submission import Submission
@@ -40,6 +41,7 @@ __all__ = [
     "UsageReport",
     "load_ipython_extension",
     "login",
+    "login_form",
     "unload_ipython_extension",
 ]
 
@@ -52,6 +54,7 @@ _HOMES = {
     "Token": "auth.token",
     "UsageReport": "usage.report",
     "login": "api.login",
+    "login_form": "notebook.login_form",
 }
 
 

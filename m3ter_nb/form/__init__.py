@@ -3,7 +3,10 @@
 The two inputs are plain DOM inputs in a real ``<form>`` (form.js, form.css). On submit they travel once, as the
 binary buffer of one custom message on the kernel's shell channel: not as a synced trait (which ipywidgets would save
 in the notebook and echo to every client), and not in the message's content (which ipykernel and ``comm`` write to
-their logs at level DEBUG). The form does no network of its own; the callables it is given do.
+their logs at level DEBUG). Each view says that it was drawn, with a buffer of one byte: a front end that drops buffers
+is known by that, and there alone the fields travel in the content, as the answer to a prompt does.
+
+The form does no network of its own; the callables it is given do.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["LoginCard", "LoginForm"]
 
 _HERE = Path(__file__).parent
-_SENTENCE = "m3ter login form: run this cell to log in."
+_SENTENCE = (
+    "m3ter login form: run this cell to log in. No form to see then? %m3ter_login --prompt asks instead."
+)
 
 # What a saved notebook shows where the widget is gone. JupyterLab prints "Error displaying widget: model not found"
 # for a widget-view output without a live model and offers no hook, so the sentence is an output of its own, put
@@ -80,6 +85,7 @@ class LoginForm(anywidget.AnyWidget):
         on_sandbox: starts the sandbox; ``None`` does not offer that.
         binder: whether to warn that this is a public Binder machine.
         notice: one sentence above the inputs, for example why the form is there.
+        doubt: why the secret should not go to this host without a second look; ``""`` where there is no reason.
     """
 
     _esm = _HERE / "form.js"
@@ -89,6 +95,8 @@ class LoginForm(anywidget.AnyWidget):
     message = traitlets.Unicode("").tag(sync=True)
     notice = traitlets.Unicode("").tag(sync=True)
     host = traitlets.Unicode("").tag(sync=True)
+    doubt = traitlets.Unicode("").tag(sync=True)
+    bare = traitlets.Bool(False, help="Whether the front end drops the buffers of messages.").tag(sync=True)
     card = traitlets.Dict().tag(sync=True)
     turn = traitlets.Int(0, help="Counts the actions begun; a message names the turn it was written in.").tag(
         sync=True
@@ -108,7 +116,9 @@ class LoginForm(anywidget.AnyWidget):
         on_sandbox: Callable[[], None] | None = None,
         binder: bool = False,
         notice: str = "",
+        doubt: str = "",
     ) -> None:
+        self._seen = False
         self._on_submit = on_submit
         self._on_demo = on_demo
         self._on_logout = on_logout
@@ -117,11 +127,17 @@ class LoginForm(anywidget.AnyWidget):
         super().__init__(
             host=host,
             notice=notice,
+            doubt=doubt,
             binder=binder,
             demo_offered=on_demo is not None,
             sandbox_offered=on_sandbox is not None,
             logout_offered=on_logout is not None,
         )
+
+    @property
+    def seen(self) -> bool:
+        """Whether a view of it has been drawn."""
+        return self._seen
 
     def show_card(self, card: LoginCard) -> None:
         """Show the logged-in card in every view; call it again after a renewal to move the countdown."""
@@ -157,6 +173,10 @@ class LoginForm(anywidget.AnyWidget):
         """Act on a message from a view; never raises, since a verbose traceback would print ``content``."""
         if not isinstance(content, dict) or content.get("turn", self.turn) != self.turn:
             return
+        self._seen = True  # who sends a message was drawn
+        if content.get("type") == "shown":
+            self.bare = not buffers
+            return
         if not self._under_way.acquire(blocking=False):
             return
         try:
@@ -170,7 +190,10 @@ class LoginForm(anywidget.AnyWidget):
         if kind == "submit" and self.phase != "in":
             self._begin()
             fields = _read_fields(content, buffers)
-            if fields is None:
+            if fields is None and not buffers:
+                self.bare = True
+                self._show("unreachable", "This notebook drops what the form sends. Press Log in once more.")
+            elif fields is None:
                 self._show(
                     "refused", "The form's message was not understood: type both fields and try again."
                 )

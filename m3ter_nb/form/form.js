@@ -1,13 +1,16 @@
 /**
  * The login form's view. The secret lives in one place only: the `value` property of this view's own input. It
- * leaves it with one message, as a binary buffer, because kernels log the content of messages at level DEBUG.
+ * leaves it with one message, as a binary buffer, because kernels log the content of messages at level DEBUG; in the
+ * content only where the kernel found that the front end drops buffers.
  * No input has a `name`, so that even a native submit could not put anything into a URL.
  */
 
 const GUIDE = "https://docs.m3ter.com/guides/authenticating-with-the-platform/service-authentication";
 const WARN_SECONDS = 300;
 const KERNEL_SILENT_AFTER = 2500;
-const SENTENCE = "m3ter login form: run this cell to log in.";
+const SENTENCE = "m3ter login form: run this cell to log in. No form to see then? %m3ter_login --prompt asks instead.";
+const BARE = "This notebook drops what a form sends beside its messages, so key and secret travel in a message itself. A "
+  + "kernel that logs at level DEBUG writes them to its log, as it does the answer to a prompt.";
 
 const LOGGING_IN = "Logging in.";
 
@@ -41,6 +44,13 @@ export function timeLeft(left, renews) {
   if (renews) return left > 0 ? [`${spell(left)}, renews by itself`, false] : ["renews at the next call", false];
   if (left <= 0) return ["The token has ended: log in again.", true];
   return left <= WARN_SECONDS ? [`${spell(left)}: log in again soon.`, true] : [`${spell(left)}, not renewed`, false];
+}
+
+/** Whether a key is the notebook's: saving always, running and leaving where no text is typed. */
+function passes({ key, ctrlKey, metaKey, shiftKey, target }) {
+  const held = ctrlKey || metaKey;
+  if (held && key.toLowerCase() === "s") return true;
+  return target.localName !== "input" && (key === "Escape" || (key === "Enter" && (held || shiftKey)));
 }
 
 function buildForm(id) {
@@ -111,23 +121,25 @@ function render({ model, el }) {
     make("p", {}, make("strong", {}, "This looks like Binder. "),
       "Real secrets do not belong on a public machine: log in to the sandbox instead."),
   );
-  const start = make("div", { class: "m3ter-nb-start" }, sandbox);
+  const start = make("div", { class: "m3ter-nb-start" }, make("span", {}, "No m3ter account? "), sandbox);
+  const bare = make("p", { class: "m3ter-nb-notice" }, BARE);
   // One live region for both panels: a region that is created together with its text is not announced.
   const status = make("p", { id: `${id}-status`, class: "m3ter-nb-status", role: "status", "aria-live": "polite" });
   const help = buildHelp();
   const panel = make(
     "div",
     {
-      class: "m3ter-nb-form", "data-lm-suppress-shortcuts": "true", role: "group", tabindex: "-1",
+      class: "m3ter-nb-form", role: "group", tabindex: "-1",
       "aria-labelledby": title.id,
     },
-    make("div", { class: "m3ter-nb-head" }, title, type, host), notice, binder, start, form, card, status, help,
+    make("div", { class: "m3ter-nb-head" }, title, type, host), notice, binder, bare, form, card, status, start, help,
   );
 
   let phase = "";
   let sentTurn = null; // the turn of this view's own message, until the kernel takes it up
   let silence = 0;
   let warned = false;
+  let sure = false; // whether a second click has sent the secret to a doubtful host
   let counting = null; // where the card shows the time left
 
   function say(text, tone = "") {
@@ -142,7 +154,12 @@ function render({ model, el }) {
     reveal.setAttribute("aria-pressed", String(shown));
   }
 
+  function mark(wrong) {
+    for (const input of [keyId, secret]) input.setAttribute("aria-invalid", String(input === wrong));
+  }
+
   function clearInputs() {
+    mark(null);
     secret.value = "";
     keyId.value = "";
     setReveal(false);
@@ -151,9 +168,10 @@ function render({ model, el }) {
   function send(type, fields, underWay = "") {
     if (model.get("phase") === "busy") return;
     const turn = model.get("turn");
-    const buffers = fields ? [new DataView(new TextEncoder().encode(JSON.stringify(fields)).buffer)] : [];
+    const inContent = fields && model.get("bare");
+    const buffers = fields && !inContent ? [new DataView(new TextEncoder().encode(JSON.stringify(fields)).buffer)] : [];
     try {
-      model.send({ type, turn }, undefined, buffers);
+      model.send(inContent ? { type, turn, ...fields } : { type, turn }, undefined, buffers);
     } catch {
       // The error is not shown or logged: only that there is no kernel to talk to any more.
       retire();
@@ -215,8 +233,13 @@ function render({ model, el }) {
     notice.textContent = model.get("notice");
     notice.hidden = inCard || !notice.textContent;
     binder.hidden = inCard || !model.get("binder");
+    bare.hidden = inCard || !model.get("bare");
+    if (model.get("binder") && start.parentElement !== binder) binder.append(start);
     start.hidden = inCard || !model.get("sandbox_offered");
     demo.hidden = !model.get("demo_offered");
+    demo.classList.toggle("m3ter-nb-primary", !demo.hidden);
+    submit.classList.toggle("m3ter-nb-primary", demo.hidden);
+    submit.textContent = sure && model.get("doubt") ? `Send to ${model.get("host")}` : "Log in";
     keep.hidden = !model.get("card").title;
     logout.hidden = !model.get("logout_offered");
     form.hidden = help.hidden = inCard;
@@ -232,15 +255,15 @@ function render({ model, el }) {
     if (phase !== before) {
       if (inCard) say([title.textContent, type.textContent, warned ? counting.textContent : ""].filter(Boolean).join(". "));
       else if (busy) say(model.get("message"));
-      if (inCard && hadFocus) panel.focus({ preventScroll: true });
+      if (inCard && hadFocus) leave();
     }
     if (!inCard && !busy) {
       const failed = phase === "refused" || phase === "unreachable";
       say(model.get("message"), failed ? "error" : "");
-      secret.setAttribute("aria-invalid", String(phase === "refused"));
       if (before === "busy" && phase === "refused") {
         const mine = sentTurn !== null;
         if (mine) {
+          mark(secret);
           secret.value = "";
           setReveal(false);
           secret.focus({ preventScroll: true });
@@ -254,6 +277,22 @@ function render({ model, el }) {
       }
       if (before === "busy") sentTurn = null;
     }
+  }
+
+  /** Tell the kernel that somebody can see the form, with a byte that shows whether buffers arrive. */
+  function announce() {
+    try {
+      model.send({ type: "shown" }, undefined, [new DataView(new ArrayBuffer(1))]);
+    } catch {
+      // Without a kernel nobody needs to know.
+    }
+  }
+
+  /** Give the focus back to the notebook, so that its own keys work; a plain page keeps it on the card. */
+  function leave() {
+    const cell = panel.closest(".jp-Cell");
+    (cell ?? panel).focus({ preventScroll: true });
+    if (cell && document.activeElement !== cell) panel.focus({ preventScroll: true });
   }
 
   /** The kernel of this form is gone: forget what was typed, and say the sentence that a saved notebook says. */
@@ -277,9 +316,16 @@ function render({ model, el }) {
     event.preventDefault();
     if (model.get("phase") === "busy") return;
     const empty = [keyId, secret].find((input) => !input.value.trim());
+    mark(empty);
     if (empty) {
       say(empty === keyId ? "Type the Access Key ID." : "Type the API Secret.", "error");
       empty.focus();
+      return;
+    }
+    if (model.get("doubt") && !sure) {
+      sure = true;
+      draw();
+      say(`${model.get("doubt")} Press once more to send the secret there.`, "error");
       return;
     }
     setReveal(false);
@@ -291,7 +337,23 @@ function render({ model, el }) {
   logout.addEventListener("click", () => send("logout"));
   other.addEventListener("click", () => send("other"));
   keep.addEventListener("click", () => send("keep"));
-  for (const type of ["keydown", "keypress", "keyup"]) panel.addEventListener(type, (event) => event.stopPropagation());
+  for (const input of [keyId, secret]) input.addEventListener("input", () => input.setAttribute("aria-invalid", "false"));
+  // JupyterLab looks for its shortcuts before a key arrives here, and leaves them alone below this attribute.
+  const guard = (event) => {
+    if (panel.contains(event.target)) panel.toggleAttribute("data-lm-suppress-shortcuts", !passes(event));
+  };
+  window.addEventListener("keydown", guard, true);
+  for (const type of ["keydown", "keypress", "keyup"]) {
+    panel.addEventListener(type, (event) => {
+      if (!passes(event)) event.stopPropagation();
+      else if (event.key === "Enter") event.preventDefault(); // the notebook's: no button is to be clicked by it
+    });
+  }
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !event.shiftKey || event.target.localName !== "input") return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
 
   const clock = setInterval(drawTime, 1000);
   model.on("change", draw);
@@ -300,11 +362,13 @@ function render({ model, el }) {
   draw();
   // ipywidgets marks a view with this class when it was restored from a saved notebook, without a kernel.
   if (el.classList.contains("jupyter-widgets-disconnected")) retire();
+  else announce();
 
   return () => {
     clearInterval(clock);
     clearTimeout(silence);
     clearInputs();
+    window.removeEventListener("keydown", guard, true);
     model.off("change", draw);
     model.off("comm_live_update", onLiveness);
   };

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FormLogin"]
 
+_TYPED = "the form"
+_NOT_AGAIN = (
+    "Not to type this again: set M3TER_API_KEY and M3TER_API_SECRET in the environment or a .env file."
+)
+
 
 class FormLogin:
     """One form, and the logins that it listens to.
@@ -63,11 +68,22 @@ class FormLogin:
             on_submit=self._submit,
             on_demo=self._use_demo if offered else None,
             on_logout=self._log_out,
-            on_sandbox=self._start_sandbox if binder and not offered else None,
+            on_sandbox=None if offered else self._start_sandbox,
             binder=binder and not offered,
             notice=notice,
+            doubt=options.doubt(known),
         )
         logins.on_change(self._follow)
+
+    @property
+    def name(self) -> str:
+        """The name of its login."""
+        return self._options.name
+
+    @property
+    def seen(self) -> bool:
+        """Whether a view of it has been drawn."""
+        return self.widget.seen
 
     def resume(self) -> bool:
         """Show the card of a login that was typed for the same host, as Run All finds it; tell whether there is one."""
@@ -102,7 +118,7 @@ class FormLogin:
         )
 
     def _submit(self, key_id: str, secret: str) -> LoginCard:
-        return self._log_in(Credentials.pasted(key_id, secret, source="the form"))
+        return self._log_in(Credentials.pasted(key_id, secret, source=_TYPED))
 
     def _use_demo(self) -> LoginCard:
         sandbox = self._twin.running
@@ -115,7 +131,7 @@ class FormLogin:
 
     def _log_in(self, credentials: Credentials) -> LoginCard:
         # Printed by a widget's message, a note would go where nobody looks: the card says it.
-        self._notes = credentials.notes
+        self._notes = (*credentials.notes, _NOT_AGAIN) if credentials.source == _TYPED else credentials.notes
         session = self._options.open(with_credentials(self._known, credentials), self._notify)
         return self._card(self._logins.add(self._options.name, session, typed=True))
 
@@ -128,4 +144,5 @@ class FormLogin:
         self._known = Settings()
         self.widget.set_host(self._options.host_with(self._known))
         self.widget.offer_demo(self._use_demo)
+        self.widget.doubt = self.widget.notice = ""
         self.widget.binder = self.widget.sandbox_offered = False

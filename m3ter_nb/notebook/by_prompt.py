@@ -8,7 +8,21 @@ from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.errors import NotLoggedIn
 from m3ter_nb.hiding import without_frames
 
-__all__ = ["ask_credentials"]
+__all__ = ["ask_credentials", "confirm_host"]
+
+
+def confirm_host(host: str) -> None:
+    """Ask before a secret is typed for a host that only a ``.env`` names.
+
+    Raises:
+        NotLoggedIn: the answer was not yes.
+    """
+    try:
+        answer = input(f"Send to {host}? [y/N] ")
+    except (KeyboardInterrupt, EOFError):
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise NotLoggedIn("Nothing was sent. Name the host yourself: %m3ter_login --prompt --base-url URL.")
 
 
 @without_frames

@@ -21,6 +21,7 @@ class FrontEnd(NamedTuple):
     """What the front end can do.
 
     Attributes:
+        draws: whether there is a front end that may draw a form, with somebody there or not.
         shows_forms: whether somebody may be there to fill a form.
         prompts: whether somebody may be there to answer a prompt.
         echoes: whether what is typed at a visible prompt is kept in the notebook.
@@ -28,6 +29,7 @@ class FrontEnd(NamedTuple):
         binder: whether this is a public Binder machine.
     """
 
+    draws: bool = False
     shows_forms: bool = False
     prompts: bool = False
     echoes: bool = False
@@ -37,33 +39,44 @@ class FrontEnd(NamedTuple):
 
 def look_at(shell: InteractiveShell) -> FrontEnd:
     """Return what the front end of a shell can do now."""
+    kernel = getattr(shell, "kernel", None)
     return FrontEnd(
+        draws=kernel is not None,
         shows_forms=can_show_form(shell),
         prompts=can_prompt(shell),
-        echoes=getattr(shell, "kernel", None) is not None,
+        echoes=kernel is not None,
         waits=can_wait_for_form(shell),
         binder=on_binder(),
     )
 
 
 def can_show_form(shell: InteractiveShell) -> bool:
-    """Whether somebody may be there to fill a form: a kernel, run by a front end that allows input.
+    """Whether somebody may be there to fill a form: a kernel, run by a front end that allows input, or by Voila.
 
     nbclient, nbconvert, papermill and nbval run cells with ``allow_stdin`` false (messaging protocol,
-    ``execute_request``). A kernel cannot tell a console from a notebook.
+    ``execute_request``), and so does Voila, with a person there. A kernel cannot tell a console from a notebook.
     """
-    kernel: Any = getattr(shell, "kernel", None)
-    return kernel is not None and bool(getattr(kernel, "_allow_stdin", False))
+    return getattr(shell, "kernel", None) is not None and (_in_voila() or _allows_stdin(shell))
 
 
 def can_prompt(shell: InteractiveShell) -> bool:
     """Whether somebody may be there to answer a prompt: a kernel that allows input, or a terminal."""
     if getattr(shell, "kernel", None) is not None:
-        return can_show_form(shell)
+        return _allows_stdin(shell)
     try:
         return sys.stdin.isatty()
     except (AttributeError, ValueError):  # no standard input, or a closed one
         return False
+
+
+def _allows_stdin(shell: Any) -> bool:
+    # xeus-python and Pyodide's kernel can ask, and do not say so.
+    return bool(getattr(shell.kernel, "_allow_stdin", True))
+
+
+def _in_voila() -> bool:
+    # Voila sets it in the environment of its kernels (voila/handler.py).
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
 
 
 def can_wait_for_form(shell: InteractiveShell) -> bool:

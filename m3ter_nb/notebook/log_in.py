@@ -7,11 +7,12 @@ terminal; otherwise an error that names the variables to set. Never a form that 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from m3ter_nb.auth.settings import Settings, find_host, find_settings
 from m3ter_nb.errors import CredentialsMissing, M3terError, NotLoggedIn
-from m3ter_nb.notebook.by_prompt import ask_credentials
+from m3ter_nb.notebook.by_prompt import ask_credentials, confirm_host
 from m3ter_nb.notebook.login_options import with_credentials
 from m3ter_nb.notebook.logins import DEFAULT_NAME
 from m3ter_nb.notebook.status import login_card, login_sentence
@@ -27,12 +28,34 @@ if TYPE_CHECKING:
     from m3ter_nb.notebook.logins import Login, Logins
     from m3ter_nb.notebook.twin import SandboxControl
 
-__all__ = ["LoginFlow", "LoginHandle"]
+__all__ = ["Desk", "LoginFlow", "LoginHandle"]
 
 _VARIABLES_TO_SET = (
     "set M3TER_API_KEY and M3TER_API_SECRET in the environment or in a .env file (M3TER_ORG_ID and M3TER_BASE_URL "
     "are optional)"
 )
+
+
+# Seconds after which a form that nobody has seen is spoken of.
+_PATIENCE = 10.0
+# Seconds in which an idle kernel hears of a form that was drawn.
+_UNSEEN_AFTER = 3.0
+
+
+class Desk(NamedTuple):
+    """Where things are said and shown.
+
+    Attributes:
+        say: tells the person something, one line at a time.
+        show: displays a form or a card.
+        cell: returns what tells a cell from the next.
+        idle: returns how many seconds the kernel had nothing to do before this cell.
+    """
+
+    say: Callable[[str], None]
+    show: Callable[[object], object]
+    cell: Callable[[], object] = int
+    idle: Callable[[], float] = float
 
 
 class LoginHandle:
@@ -41,26 +64,20 @@ class LoginHandle:
     Args:
         logins: the notebook's logins.
         name: of the login.
-        waits: whether the kernel can wait for the form.
-        show: displays a card.
-        cell: returns what tells a cell from the next; in its own cell the login has spoken for itself.
+        form: that logs in, where there is one.
+        front_end: what the front end can do.
+        desk: where things are said and shown.
     """
 
     def __init__(
-        self,
-        logins: Logins,
-        name: str,
-        *,
-        waits: bool,
-        show: Callable[[object], object],
-        cell: Callable[[], object],
+        self, logins: Logins, name: str, form: FormLogin | None, front_end: FrontEnd, desk: Desk
     ) -> None:
         self._logins = logins
         self._name = name
-        self._waits = waits
-        self._show = show
-        self._cell = cell
-        self._told_in = cell()
+        self._form = form
+        self._front_end = front_end
+        self._desk = desk
+        self._told_in = desk.cell()
 
     @property
     def session(self) -> M3terSession:
@@ -72,27 +89,41 @@ class LoginHandle:
         return self._logins.get(self._name).session
 
     def __await__(self) -> Generator[Any, None, M3terSession]:
-        """Wait until the form has been submitted, and return the session.
+        """Wait until the form has been submitted, and return the session; at once where the login is there.
 
         Raises:
-            NotLoggedIn: this kernel handles the form only between cells, so waiting would never end.
+            NotLoggedIn: there is no form, this kernel handles it only between cells, or nobody can fill it.
         """
-        if self._logins.find(self._name) is None and not self._waits:
+        return self._submitted().__await__()
+
+    async def _submitted(self) -> M3terSession:
+        if self._form is None or self._logins.find(self._name) is not None:
+            return self.session
+        if not self._front_end.waits:
             raise NotLoggedIn(
-                "This kernel cannot wait for the form (that takes ipykernel 7.4 or later): submit it, then run this "
-                "cell again.",
+                "This kernel cannot wait for the form (that takes ipykernel 7.4 or later): "
+                f"{_advice(self._form, self._front_end)}.",
             )
-        return self._logins.wait(self._name)
+        if await self._logins.wait(self._name, _PATIENCE) is None and not self._form.seen:
+            if not self._front_end.prompts:
+                raise NotLoggedIn(f"Nobody has seen the form: {_VARIABLES_TO_SET}.")
+            self._desk.say("No form seen yet: scroll up to it, or interrupt and run %m3ter_login --prompt.")
+        await self._logins.wait(self._name)
+        return self.session
 
     def __repr__(self) -> str:
         login = self._logins.find(self._name)
-        return "Not logged in yet: submit the form." if login is None else login_sentence(login)
+        if login is not None:
+            return login_sentence(login)
+        if self._form is None:
+            return self._logins.absence(self._name)
+        return f"Not logged in yet: {_advice(self._form, self._front_end)}."
 
     def _ipython_display_(self) -> None:
-        if self._cell() == self._told_in:
+        if self._desk.cell() == self._told_in:  # in its own cell the login has spoken for itself
             return
         login = self._logins.find(self._name)
-        self._show(Card(repr(self)) if login is None else login_card(login))
+        self._desk.show(Card(repr(self)) if login is None else login_card(login))
 
 
 class LoginFlow:
@@ -101,25 +132,14 @@ class LoginFlow:
     Args:
         logins: the notebook's logins.
         twin: the kernel's sandbox.
-        say: tells the person something, one line at a time.
-        show: displays a form or a card.
-        cell: returns what tells a cell from the next.
+        desk: where things are said and shown.
     """
 
-    def __init__(
-        self,
-        logins: Logins,
-        twin: SandboxControl,
-        *,
-        say: Callable[[str], None],
-        show: Callable[[object], object],
-        cell: Callable[[], object] = int,
-    ) -> None:
+    def __init__(self, logins: Logins, twin: SandboxControl, desk: Desk) -> None:
         self._logins = logins
         self._twin = twin
-        self._say = say
-        self._show = show
-        self._cell = cell
+        self._desk = desk
+        self._say = desk.say
         self._forms: list[FormLogin] = []
 
     def login(self, options: LoginOptions, front_end: FrontEnd) -> LoginHandle:
@@ -129,15 +149,14 @@ class LoginFlow:
             CredentialsError, ConnectionFailed, InvalidArgument: as :func:`m3ter_nb.login`.
             NotLoggedIn: the prompt was left with Ctrl-C or Ctrl-D.
         """
+        form: FormLogin | None = None
         if options.way == "form" and front_end.shows_forms:
-            self._by_form(options, self._told(find_host()), front_end, "")
+            form = self._by_form(options, self._told(find_host()), front_end, "")
         elif options.way == "prompt":
             self._by_prompt(options, self._told(find_host()), front_end)
         else:
-            self._by_finding(options, front_end)
-        return LoginHandle(
-            self._logins, options.name, waits=front_end.waits, show=self._show, cell=self._cell
-        )
+            form = self._by_finding(options, front_end)
+        return LoginHandle(self._logins, options.name, form, front_end, self._desk)
 
     def logout(self, name: str) -> None:
         """Forget a login, and say so; say too if the environment would log in again."""
@@ -159,20 +178,25 @@ class LoginFlow:
             form.widget.close()
         self._forms.clear()
 
-    def _by_finding(self, options: LoginOptions, front_end: FrontEnd) -> None:
+    def _by_finding(self, options: LoginOptions, front_end: FrontEnd) -> FormLogin | None:
         """Take what the environment or ``.env`` holds; failing that, ask where somebody can answer."""
         settings = find_settings(dotenv=options.dotenv)
         if settings.complete:
             self._by_settings(settings, options, front_end)
-            return
+            return None
         settings = self._told(settings)
         if options.way == "env":
             raise CredentialsMissing(
                 f"No credentials in the environment or a .env file: {_VARIABLES_TO_SET}."
             )
-        if front_end.shows_forms:
+        if options.way == "form" and front_end.draws:
+            return self._by_form(options, settings, front_end, "")
+        if front_end.prompts and self._drawn_nowhere(options.name):
+            self._say("The form above was never drawn, so here is a prompt.")
+            self._by_prompt(options, settings, front_end)
+        elif front_end.shows_forms:
             notice = "No credentials in the environment or a .env file, so here is the form."
-            self._by_form(options, settings, front_end, notice)
+            return self._by_form(options, settings, front_end, notice)
         elif front_end.prompts:
             self._by_prompt(options, settings, front_end)
         else:
@@ -180,6 +204,12 @@ class LoginFlow:
                 "No credentials found, and nobody can type here (a job, papermill, nbconvert or nbval): "
                 f"{_VARIABLES_TO_SET}.",
             )
+        return None
+
+    def _drawn_nowhere(self, name: str) -> bool:
+        """Whether there are forms of a name, the front end has had time to draw them, and has drawn none."""
+        forms = [form for form in self._forms if form.name == name]
+        return bool(forms) and self._desk.idle() > _UNSEEN_AFTER and not any(form.seen for form in forms)
 
     def _by_settings(self, settings: Settings, options: LoginOptions, front_end: FrontEnd) -> None:
         if options.way == "form":
@@ -198,10 +228,12 @@ class LoginFlow:
             f"Logging in to {options.host_with(known)}{f' ({why})' if why else ''}. Nothing you type is kept in the "
             "notebook."
         )
+        if options.doubt(known):
+            confirm_host(options.host_with(known))
         credentials = ask_credentials(hidden_key_id=front_end.echoes)
         self._open(with_credentials(known, credentials), options, typed=True)
 
-    def _by_form(self, options: LoginOptions, known: Settings, front_end: FrontEnd, notice: str) -> None:
+    def _by_form(self, options: LoginOptions, known: Settings, front_end: FrontEnd, notice: str) -> FormLogin:
         from m3ter_nb.notebook.by_form import FormLogin
 
         why = options.why_host(known)
@@ -211,13 +243,14 @@ class LoginFlow:
             options,
             known,
             binder=front_end.binder,
-            notice=notice + (f" Note that {why}." if why else ""),
+            notice=f"{notice} Note that {why}.".lstrip() if why and not options.doubt(known) else notice,
             notify=self._say,
         )
         self._forms.append(form)
         if not form.resume():
-            self._logins.await_form(options.name)
-        self._show(form.widget)
+            self._logins.await_form(options.name, partial(_advice, form, front_end))
+        self._desk.show(form.widget)
+        return form
 
     def _told(self, settings: Settings) -> Settings:
         """Say now what was mended or passed over: a form would say it where nobody looks."""
@@ -228,5 +261,11 @@ class LoginFlow:
     def _open(self, settings: Settings, options: LoginOptions, *, typed: bool) -> Login:
         """Make the token request, bind the names, and say so."""
         login = self._logins.add(options.name, options.open(settings, self._say), typed=typed)
-        self._show(login_card(login))
+        self._desk.show(login_card(login))
         return login
+
+
+def _advice(form: FormLogin, front_end: FrontEnd) -> str:
+    """Say what leads from a form to a login; where no view has been drawn, name the other way too."""
+    other = "run %m3ter_login --prompt" if front_end.prompts else "set M3TER_API_KEY and M3TER_API_SECRET"
+    return f"submit the form above{'' if form.seen else f', or {other}'}, then run this cell again"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from m3ter_nb.api.login import open_session
 from m3ter_nb.auth.source import DEFAULT_MARGIN
-from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
+from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, is_loopback
 from m3ter_nb.wire.transport import DEFAULT_MAX_ANSWER_BYTES, DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
 
 if TYPE_CHECKING:
@@ -61,6 +61,16 @@ class LoginOptions:
         """Say who named the host, where that is a file: somebody else may have written it. Else ``""``."""
         named_by_file = not self.base_url and known.base_url_source.endswith(".env")
         return f"the host is named by {known.base_url_source}" if named_by_file else ""
+
+    def doubt(self, known: Settings) -> str:
+        """Say why the host wants a second look before a typed secret goes there; ``""`` where it needs none.
+
+        A host that a ``.env`` names, and that is neither m3ter's nor this machine, may be a stranger's.
+        """
+        host = urlsplit(self.base_url_with(known)).hostname or ""
+        if not self.why_host(known) or host.endswith(".m3ter.com") or is_loopback(host):
+            return ""
+        return f"{host} is named by {known.base_url_source} alone, and is not m3ter's own host."
 
     def open(self, settings: Settings, notify: Callable[[str], None]) -> M3terSession:
         """Make the token request.

@@ -11,33 +11,38 @@ from m3ter_nb.errors import InvalidArgument, M3terError, NotLoggedIn
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Generator, Iterator, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
 
     from m3ter_nb.api.session import M3terSession
 
-__all__ = ["DEFAULT_NAME", "NOT_YET", "Login", "Logins", "NotYet", "checked_name"]
+__all__ = ["DEFAULT_NAME", "Login", "Logins", "NotYet", "checked_name"]
 
 DEFAULT_NAME = "m3ter"
 
-#: The error of any use of a stand-in.
-NOT_YET = "Not logged in yet: submit the form above, then run this cell again."
 # Seconds before its end at which a token that is not renewed is announced to end.
 _ANNOUNCED = 300.0
 
 
 class NotYet:
-    """Stands for a variable until the form is submitted: showing it says so, any use raises :class:`NotLoggedIn`."""
+    """Stands for a variable until the form is submitted: showing it says so, any use raises :class:`NotLoggedIn`.
+
+    Args:
+        advice: returns what to do, as a phrase that fits after "yet:".
+    """
+
+    def __init__(self, advice: Callable[[], str]) -> None:
+        self._advice = advice
 
     def __repr__(self) -> str:
-        return "<not logged in yet: submit the form, then run this cell again>"
+        return f"<not logged in yet: {self._advice()}>"
 
     def __getattr__(self, name: str) -> Never:
         if name.startswith("_"):  # inspectors and IPython's display ask for these
             raise AttributeError(name)
-        raise NotLoggedIn(NOT_YET)
+        raise NotLoggedIn(f"Not logged in yet: {self._advice()}.")
 
     def _use(self, *_args: object, **_kwargs: object) -> Never:
-        raise NotLoggedIn(NOT_YET)
+        raise NotLoggedIn(f"Not logged in yet: {self._advice()}.")
 
     __str__ = __format__ = __add__ = __radd__ = __mod__ = __rmod__ = _use
     __call__ = __iter__ = __len__ = __getitem__ = __contains__ = __bool__ = _use
@@ -106,15 +111,19 @@ class Logins:
     """All logins of one namespace.
 
     Args:
-        namespace: where the variables are bound.
+        namespace: where the variables are bound; None to bind none.
         notify: is told what a person should know.
     """
 
-    def __init__(self, namespace: MutableMapping[str, Any], notify: Callable[[str], None] = print) -> None:
-        self._namespace = namespace
+    def __init__(
+        self, namespace: MutableMapping[str, Any] | None, notify: Callable[[str], None] = print
+    ) -> None:
+        self._namespace: MutableMapping[str, Any] = {} if namespace is None else namespace
+        self._binds = namespace is not None
         self._notify = notify
         self._logins: dict[str, Login] = {}
         self._waiting: dict[str, dict[str, NotYet]] = {}
+        self._advice: dict[str, Callable[[], str]] = {}
         self._left: set[str] = set()
         self._waiters: list[asyncio.Future[None]] = []
         self._listeners: list[Callable[[str, Login | None], None]] = []
@@ -136,7 +145,7 @@ class Logins:
         if login is not None:
             return login
         if name in self._waiting:
-            raise NotLoggedIn(NOT_YET)
+            raise NotLoggedIn(f"Not logged in yet: {self._advice[name]()}.")
         others = ", ".join(self._logins)
         hint = f" Logged in: {others}." if others else ""
         raise NotLoggedIn(self.absence(name) + hint)
@@ -149,12 +158,17 @@ class Logins:
             return f"Logged out: %m3ter_login{option} logs in again."
         return f"Not logged in{' under this name' if option else ''}: run %m3ter_login{option} first."
 
-    def await_form(self, name: str) -> None:
-        """Bind the names to stand-ins that say what is missing, until the form is submitted."""
+    def await_form(self, name: str, advice: Callable[[], str]) -> None:
+        """Bind the names to stand-ins that say what to do, until the form is submitted.
+
+        Args:
+            name: of the login.
+            advice: as :class:`NotYet` takes it.
+        """
         if name in self._logins:
             return
-        stand_ins = {variable: NotYet() for variable in (f"{name}_token", f"{name}_session")}
-        self._waiting[name] = stand_ins
+        stand_ins = {variable: NotYet(advice) for variable in (f"{name}_token", f"{name}_session")}
+        self._waiting[name], self._advice[name] = stand_ins, advice
         self._namespace.update(stand_ins)
 
     def add(self, name: str, session: M3terSession, *, typed: bool) -> Login:
@@ -169,7 +183,8 @@ class Logins:
         login = self._logins[name] = Login(name, session, typed=typed)
         self._waiting.pop(name, None)
         self._left.discard(name)
-        login.bound = dict(zip(login.names, (session.token, session), strict=True))
+        if self._binds:
+            login.bound = dict(zip(login.names, (session.token, session), strict=True))
         self._namespace.update(login.bound)
         for future in self._waiters:
             future.get_loop().call_soon_threadsafe(_resolve, future)
@@ -238,15 +253,19 @@ class Logins:
         ends = f"ends in {left:.0f} s" if left else "has ended"
         self._notify(f"{login.names[0]} {ends} and cannot be renewed: run %m3ter_login{option} again.")
 
-    def wait(self, name: str) -> Generator[Any, None, M3terSession]:
-        """Wait, in an ``await``, until there is a login of that name."""
-        from asyncio import get_running_loop
+    async def wait(self, name: str, seconds: float | None = None) -> Login | None:
+        """Wait until there is a login of that name, and return it; None where there is none after so many seconds."""
+        from asyncio import get_running_loop, wait
 
+        loop = get_running_loop()
+        until = None if seconds is None else loop.time() + seconds
         while (login := self._logins.get(name)) is None:
-            future: asyncio.Future[None] = get_running_loop().create_future()
+            future: asyncio.Future[None] = loop.create_future()
             self._waiters.append(future)
-            yield from future
-        return login.session
+            left = None if until is None else until - loop.time()
+            if not (await wait([future], timeout=left))[0]:
+                return None
+        return login
 
 
 def checked_name(name: str) -> str:

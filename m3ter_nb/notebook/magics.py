@@ -21,6 +21,7 @@ from traitlets import Bool, Float, Int, TraitError, Unicode
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook.completion import MagicMatcher
+from m3ter_nb.notebook.idle import IdleWatch
 from m3ter_nb.notebook.logins import DEFAULT_NAME, Logins, checked_name
 from m3ter_nb.notebook.options import candidates, option, parsed
 from m3ter_nb.notebook.question import asked_about, set_question_apart
@@ -72,6 +73,7 @@ class M3terMagics(Magics):
         super().__init__(shell=shell, **kwargs)
         self._shell = shell
         self._logins = Logins(shell.user_ns, _say)
+        self._idle = IdleWatch()
         self._matcher = MagicMatcher(
             {
                 "m3ter": _call_words,
@@ -239,9 +241,10 @@ class M3terMagics(Magics):
         return None
 
     def attach(self) -> None:
-        """Register the magics, the hook before each cell, and the completions."""
+        """Register the magics, the hooks before and after each cell, and the completions."""
         self._shell.register_magics(self)
         self._shell.events.register("pre_run_cell", self._before_cell)
+        self._shell.events.register("post_run_cell", self._after_cell)
         self._shell.Completer.custom_matchers.append(self._matcher)
         self._shell.input_transformers_cleanup.append(set_question_apart)
 
@@ -254,6 +257,7 @@ class M3terMagics(Magics):
         if ended:
             _say(f"m3ter_nb was unloaded: {' and '.join(ended)}.")
         self._shell.events.unregister("pre_run_cell", self._before_cell)
+        self._shell.events.unregister("post_run_cell", self._after_cell)
         self._shell.Completer.custom_matchers.remove(self._matcher)
         self._shell.input_transformers_cleanup.remove(set_question_apart)
         configurables: list[Any] = self._shell.configurables
@@ -265,13 +269,17 @@ class M3terMagics(Magics):
                 del kind[name]
 
     def _before_cell(self, _info: object = None) -> None:
+        self._idle.before_cell()
         self._logins.before_cell()
+
+    def _after_cell(self, _result: object = None) -> None:
+        self._idle.after_cell()
 
     @cached_property
     def _workbench(self) -> Workbench:
         from m3ter_nb.notebook.workbench import Workbench
 
-        return Workbench(self._shell, self, self._logins, _say)
+        return Workbench(self._shell, self, self._logins, self._idle, _say)
 
 
 def load(shell: InteractiveShell) -> None:

@@ -12,7 +12,7 @@ from IPython.display import display, publish_display_data
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook import front_end
-from m3ter_nb.notebook.log_in import LoginFlow, LoginHandle
+from m3ter_nb.notebook.log_in import Desk, LoginFlow, LoginHandle
 from m3ter_nb.notebook.login_options import LoginOptions
 from m3ter_nb.notebook.logins import checked_name
 from m3ter_nb.notebook.twin import SandboxControl
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from m3ter_nb.notebook.call import WriteGuard
+    from m3ter_nb.notebook.idle import IdleWatch
     from m3ter_nb.notebook.logins import Logins
 
 __all__ = ["LoginConfig", "Workbench"]
@@ -50,6 +51,7 @@ class Workbench:
         shell: the shell.
         config: what ``%config`` sets.
         logins: of the notebook.
+        idle: measures the time between two cells.
         say: tells the person something.
 
     Attributes:
@@ -58,13 +60,19 @@ class Workbench:
     """
 
     def __init__(
-        self, shell: InteractiveShell, config: LoginConfig, logins: Logins, say: Callable[[str], None]
+        self,
+        shell: InteractiveShell,
+        config: LoginConfig,
+        logins: Logins,
+        idle: IdleWatch,
+        say: Callable[[str], None],
     ) -> None:
         self._shell = shell
         self._config = config
         self._say = say
         self.twin = SandboxControl()
-        self.flow = LoginFlow(logins, self.twin, say=say, show=_show, cell=lambda: shell.execution_count)
+        desk = Desk(say, _show, cell=lambda: shell.execution_count, idle=lambda: idle.seconds)
+        self.flow = LoginFlow(logins, self.twin, desk)
 
     @cached_property
     def guard(self) -> WriteGuard:

@@ -25,7 +25,9 @@ pytestmark = pytest.mark.browser
 LOGIN = "%m3ter_login --form"
 TOKEN_PATH = "/oauth/token"
 DEMO = "Use the sandbox's public demo credentials"
-SENTENCE = "m3ter login form: run this cell to log in."
+SENTENCE = (
+    "m3ter login form: run this cell to log in. No form to see then? %m3ter_login --prompt asks instead."
+)
 
 
 def token_requests(sandbox: Sandbox) -> list[int]:
@@ -65,7 +67,6 @@ def test_a_click_logs_in_and_the_card_says_who_where_and_for_how_long(
     expect(form.box).to_contain_text("m3ter_token, m3ter_session")
     expect(form.box.locator("[data-row=left]")).to_have_text("4 h 59 min, renews by itself")
     expect(form.status).to_contain_text("Logged in to m3ter")
-    expect(form.box).to_be_focused()
     expect(form.key_id).to_be_hidden()
     assert (form.key_id.input_value(), form.secret.input_value()) == ("", "")
 
@@ -86,7 +87,7 @@ def test_on_binder_the_form_warns_and_starts_the_sandbox(open_notebook: OpenNote
     expect(form.box).to_contain_text("Real secrets do not belong on a public machine")
     notebook.screenshot("binder")
     form.button("Start the sandbox").click()
-    expect(form.button(DEMO)).to_be_focused()
+    expect(form.button(DEMO)).to_be_focused(timeout=30_000)
     form.button(DEMO).press("Enter")
 
     form.expect_phase("in")
@@ -338,11 +339,118 @@ def test_notebook_shortcuts_do_not_fire_while_the_form_has_the_focus(open_notebo
     form.fill("aabbddxxyy", "aabbddmm")
     for place in (form.key_id, form.button("Show the secret")):
         place.focus()
-        for key in ("a", "b", "d", "d", "x", "Shift+Enter" if place is form.key_id else "m"):
+        for key in ("a", "b", "d", "d", "x", "m"):
             notebook.page.keyboard.press(key)
 
     assert notebook.cell_count() == 2
     expect(form.secret).to_have_value("aabbddmm")
+
+
+@pytest.mark.parametrize("flavour", ["lab", "notebook"])
+def test_after_a_login_the_keys_are_the_notebooks_again(
+    open_notebook: OpenNotebook, flavour: Flavour
+) -> None:
+    notebook = open_notebook(LOGIN, "print('went', 'on')", flavour=flavour)
+    notebook.run_cell(0)
+    notebook.run_cell(1)
+    form = notebook.form()
+    form.fill(DEMO_KEY_ID, DEMO_SECRET)
+    form.secret.press("Enter")
+    form.expect_phase("in")
+    notebook.page.keyboard.press("Shift+Enter")
+    notebook.page.keyboard.press("Shift+Enter")
+
+    expect(notebook.output(2)).to_contain_text("went on")
+
+
+@pytest.mark.parametrize("flavour", ["lab", "notebook"])
+def test_shift_enter_on_a_button_of_the_card_runs_the_cell_and_does_not_press_the_button(
+    open_notebook: OpenNotebook, sandbox: Sandbox, flavour: Flavour
+) -> None:
+    notebook = open_notebook("%m3ter_sandbox", LOGIN, "print('went', 'on')", flavour=flavour)
+    notebook.run_all()
+    form = notebook.form()
+    form.button(DEMO).click()
+    form.expect_phase("in")
+    form.button("Log out").focus()
+    notebook.page.keyboard.press("Shift+Enter")
+    notebook.page.keyboard.press("Shift+Enter")
+
+    expect(notebook.output(3)).to_contain_text("went on")
+    form.expect_phase("in")
+
+
+@pytest.mark.parametrize("flavour", ["lab", "notebook"])
+def test_control_s_saves_from_within_an_input_and_shift_enter_submits_there(
+    open_notebook: OpenNotebook, flavour: Flavour
+) -> None:
+    notebook = open_notebook(LOGIN, flavour=flavour)
+    notebook.run_all()
+    form = notebook.form()
+    form.fill(DEMO_KEY_ID, DEMO_SECRET)
+    notebook.page.keyboard.press("Control+s")
+    notebook.page.wait_for_function("!jupyterapp.shell.currentWidget.context.model.dirty")
+    expect(form.secret).to_have_value(DEMO_SECRET)
+    form.secret.press("Shift+Enter")
+
+    form.expect_phase("in")
+
+
+def test_a_host_that_only_a_dotenv_names_wants_one_more_click(
+    open_notebook: OpenNotebook, sandbox: Sandbox
+) -> None:
+    stranger = (
+        "del os.environ['M3TER_BASE_URL']; open('.env', 'w').write('M3TER_BASE_URL=https://billing.example')"
+    )
+    notebook = open_notebook(f"{stranger}\n{LOGIN}\nos.remove('.env')")
+    notebook.run_all()
+    form = notebook.form()
+    form.fill("a-key-id", "a-secret")
+    form.button("Log in").click()
+
+    expect(form.status).to_contain_text("billing.example is named by")
+    expect(form.button("Send to billing.example")).to_be_visible()
+    form.expect_phase("empty")
+
+
+def test_an_empty_field_is_the_one_that_is_marked(open_notebook: OpenNotebook) -> None:
+    notebook = open_notebook(LOGIN)
+    notebook.run_all()
+    form = notebook.form()
+    form.fill(DEMO_KEY_ID, "wrong")
+    form.secret.press("Enter")
+    form.expect_phase("refused")
+    refused = [box.get_attribute("aria-invalid") for box in (form.key_id, form.secret)]
+    form.fill("", "typed again")
+    form.secret.press("Enter")
+
+    assert refused == ["false", "true"]
+    expect(form.key_id).to_have_attribute("aria-invalid", "true")
+    expect(form.secret).to_have_attribute("aria-invalid", "false")
+    expect(form.key_id).to_be_focused()
+
+
+def test_a_form_that_was_drawn_says_so_to_the_kernel(open_notebook: OpenNotebook) -> None:
+    notebook = open_notebook(f"login = {LOGIN}", "login")
+    notebook.run_all()
+    notebook.form().expect_phase("empty")
+    notebook.run_cell(2)
+
+    expect(notebook.output(2)).to_have_text(
+        "Not logged in yet: submit the form above, then run this cell again.", use_inner_text=True
+    )
+
+
+def test_whoever_has_no_account_starts_the_sandbox_from_the_form(open_notebook: OpenNotebook) -> None:
+    notebook = open_notebook(LOGIN)
+    notebook.run_all()
+    form = notebook.form()
+    form.button("Start the sandbox").click()
+    expect(form.button(DEMO)).to_be_focused(timeout=30_000)
+    expect(form.button(DEMO)).to_have_class("m3ter-nb-primary")
+    form.button(DEMO).press("Enter")
+
+    form.expect_phase("in")
 
 
 def test_log_out_and_other_credentials_bring_the_form_back(open_notebook: OpenNotebook) -> None:

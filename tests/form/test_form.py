@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 KEY_ID = "an-access-key-id"
 SECRET = "a-secret-that-must-not-rest"
-SENTENCE = "m3ter login form: run this cell to log in."
+SENTENCE = (
+    "m3ter login form: run this cell to log in. No form to see then? %m3ter_login --prompt asks instead."
+)
 CARD = LoginCard(
     "Logged in to m3ter",
     (("Organization", "Umbra"), ("Time left", "5 h 00 min, renews by itself")),
@@ -121,6 +123,32 @@ def test_the_fields_are_read_from_the_content_where_a_front_end_sends_no_buffers
     form = make_form(lambda key_id, secret: CARD if (key_id, secret) == (KEY_ID, SECRET) else None)
     send(form, "submit", key_id=KEY_ID, secret=SECRET)
 
+    assert form.phase == "in"
+
+
+def test_a_form_knows_that_a_view_was_drawn_and_whether_buffers_arrive(
+    make_form: Callable[..., LoginForm],
+) -> None:
+    drawn, bare, never = make_form(), make_form(), make_form()
+    drawn._handle_custom_msg({"type": "shown"}, [memoryview(b"\0")])
+    bare._handle_custom_msg({"type": "shown"}, [])
+
+    assert [(form.seen, form.bare) for form in (drawn, bare, never)] == [
+        (True, False),
+        (True, True),
+        (False, False),
+    ]
+
+
+def test_a_submit_whose_buffer_was_dropped_asks_for_one_more_click_and_then_works(
+    make_form: Callable[..., LoginForm],
+) -> None:
+    form = make_form(lambda key_id, secret: CARD if (key_id, secret) == (KEY_ID, SECRET) else None)
+    send(form, "submit")
+    first = (form.phase, form.message, form.bare)
+    send(form, "submit", key_id=KEY_ID, secret=SECRET)
+
+    assert first == ("unreachable", "This notebook drops what the form sends. Press Log in once more.", True)
     assert form.phase == "in"
 
 

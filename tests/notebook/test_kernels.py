@@ -76,12 +76,14 @@ class Kernel:
 
     def submit(self, comm_id: str, key_id: str, secret: str) -> str:
         """Send what the form sends on submit."""
-        message = self.client.session.msg(
-            "comm_msg",
-            {"comm_id": comm_id, "data": {"method": "custom", "content": {"type": "submit"}}},
-        )
         fields = json.dumps({"key_id": key_id, "secret": secret}).encode()
-        self.client.session.send(self.client.shell_channel.socket, message, buffers=[fields])
+        return self.send(comm_id, {"type": "submit"}, [fields])
+
+    def send(self, comm_id: str, content: dict[str, Any], buffers: list[bytes]) -> str:
+        """Send a message of a view, and return its id."""
+        data = {"method": "custom", "content": content}
+        message = self.client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+        self.client.session.send(self.client.shell_channel.socket, message, buffers=buffers)
         return str(message["header"]["msg_id"])
 
 
@@ -141,11 +143,13 @@ def test_a_kernel_without_stdin_fails_with_the_variables_to_set(clean_environ: N
     assert len(output.traceback) == 1
 
 
-def test_papermill_stops_at_a_failed_login(clean_environ: None, tmp_path: Path) -> None:
+def test_papermill_stops_at_the_first_use_of_a_form_that_nobody_fills(
+    clean_environ: None, tmp_path: Path
+) -> None:
     notebook = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_code_cell("%load_ext m3ter_nb\n%m3ter_login --form"),
-            nbformat.v4.new_code_cell("print('on')"),
+            nbformat.v4.new_code_cell("m3ter_session.get('products')"),
         ],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
     )
@@ -170,7 +174,7 @@ def test_papermill_stops_at_a_failed_login(clean_environ: None, tmp_path: Path) 
     )
 
     assert done.returncode != 0
-    assert "CredentialsMissing" in done.stderr
+    assert "NotLoggedIn: Not logged in yet: submit the form above, or set M3TER_API_KEY" in done.stderr
 
 
 def test_the_form_fallback_leaves_no_secret_and_no_widget_state_in_the_notebook(
@@ -204,7 +208,7 @@ def test_the_form_logs_in_and_what_follows_runs(kernel: Kernel, sandbox: Sandbox
     echoed = kernel.finish(kernel.submit(comm_id, DEMO_KEY_ID, DEMO_SECRET))
     after = kernel.run("m3ter_session.get('products')")
 
-    said = "Not logged in yet: submit the form above, then run this cell again."
+    said = "Not logged in yet: submit the form above, or run %m3ter_login --prompt, then run this cell again."
     assert (before["ename"], before["evalue"]) == ("NotLoggedIn", said)
     assert called["evalue"] == said
     assert texts(after).strip() == "{'data': []}"
@@ -230,6 +234,67 @@ def test_a_cell_of_several_lines_reads_in_the_order_in_which_it_ran(kernel: Kern
     assert places == sorted(places)
 
 
+def test_what_needs_the_login_names_the_prompt_until_a_view_was_drawn(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    comm_id = form_of(kernel.run(f"login = %m3ter_login --form --base-url {sandbox.url}"))
+    before = [texts(kernel.run(line)) for line in ("m3ter_token", "m3ter_session.get('x')", "login")]
+    kernel.finish(kernel.send(comm_id, {"type": "shown"}, [b"\0"]))
+    after = [texts(kernel.run(line)) for line in ("m3ter_token", "m3ter_session.get('x')", "login")]
+
+    assert ["--prompt" in text for text in before] == [True] * 3
+    assert ["--prompt" in text for text in after] == [False] * 3
+    assert ["submit the form" in text for text in after] == [True] * 3
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_second_login_takes_the_prompt_where_the_first_form_was_never_drawn(
+    kernel: Kernel, sandbox: Sandbox, *, drawn: bool
+) -> None:
+    kernel.run(f"%config M3terMagics.base_url = '{sandbox.url}'")
+    comm_id = form_of(kernel.run("%m3ter_login"))
+    kernel.run("import m3ter_nb.notebook.log_in\nm3ter_nb.notebook.log_in._UNSEEN_AFTER = 0.2")
+    if drawn:
+        kernel.finish(kernel.send(comm_id, {"type": "shown"}, [b"\0"]))
+    time.sleep(0.3)  # the kernel's own clock tells how long it was idle
+    published = kernel.run("%m3ter_login", *(() if drawn else (DEMO_KEY_ID, DEMO_SECRET)))
+
+    if drawn:
+        form_of(published)
+    else:
+        assert "The form above was never drawn, so here is a prompt." in texts(published)
+        assert "Logged in to m3ter" in texts(published)
+
+
+def test_a_second_login_right_after_the_first_shows_a_form_again(kernel: Kernel, sandbox: Sandbox) -> None:
+    kernel.run(f"%config M3terMagics.base_url = '{sandbox.url}'")
+    kernel.run("%m3ter_login")
+
+    form_of(kernel.run("%m3ter_login"))
+
+
+def test_a_front_end_that_drops_buffers_logs_in_by_the_message_itself(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    comm_id = form_of(kernel.run(f"%m3ter_login --form --base-url {sandbox.url}"))
+    told = kernel.finish(kernel.send(comm_id, {"type": "shown"}, []))
+    fields = {"type": "submit", "key_id": DEMO_KEY_ID, "secret": DEMO_SECRET}
+    echoed = kernel.finish(kernel.send(comm_id, fields, []))
+
+    assert '"bare": true' in json.dumps(told)
+    assert '"phase": "in"' in json.dumps(echoed)
+    assert DEMO_SECRET not in json.dumps(echoed)
+
+
+def test_an_explicit_form_is_shown_where_stdin_is_not_allowed_and_nothing_else_is_there(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    comm_id = form_of(kernel.run(f"%m3ter_login --form --base-url {sandbox.url}", allow_stdin=False))
+    kernel.finish(kernel.submit(comm_id, DEMO_KEY_ID, DEMO_SECRET))
+
+    assert texts(kernel.run("m3ter_session.get('products')")).strip() == "{'data': []}"
+
+
 def test_a_refused_form_says_so_and_binds_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     comm_id = form_of(kernel.run(f"%m3ter_login --form --base-url {sandbox.url}"))
     echoed = json.dumps(kernel.finish(kernel.submit(comm_id, DEMO_KEY_ID, "wrong-secret-8471")))
@@ -246,6 +311,42 @@ def test_awaiting_the_form_waits_for_the_submit(kernel: Kernel, sandbox: Sandbox
     kernel.submit(comm_id, DEMO_KEY_ID, DEMO_SECRET)
 
     assert sandbox.environ["M3TER_ORG_ID"] in texts(kernel.finish(waiting))
+
+
+def test_awaiting_a_login_that_is_there_returns_at_once(kernel: Kernel, sandbox: Sandbox) -> None:
+    kernel.run(f"import os; os.environ.update({sandbox.environ!r})")
+    kernel.run("login = %m3ter_login")
+
+    assert sandbox.environ["M3TER_ORG_ID"] in texts(kernel.run("(await login).org_id"))
+
+
+def test_awaiting_a_login_that_is_gone_is_an_error(kernel: Kernel, sandbox: Sandbox) -> None:
+    kernel.run(f"import os; os.environ.update({sandbox.environ!r})")
+    kernel.run("login = %m3ter_login\n%m3ter_logout")
+
+    (error,) = errors(kernel.run("await login"))
+    assert error["evalue"] == "Logged out: %m3ter_login logs in again."
+
+
+@pytest.mark.parametrize("allow_stdin", [False, True])
+def test_awaiting_a_form_that_nobody_has_seen_ends_in_a_job_and_says_so_elsewhere(
+    kernel: Kernel, sandbox: Sandbox, *, allow_stdin: bool
+) -> None:
+    kernel.run("import m3ter_nb.notebook.log_in\nm3ter_nb.notebook.log_in._PATIENCE = 0.2")
+    cell = f"login = %m3ter_login --form --base-url {sandbox.url}"
+    comm_id = form_of(kernel.run(cell, allow_stdin=allow_stdin))
+    waiting = kernel.start("(await login).org_id", allow_stdin=allow_stdin)
+    if allow_stdin:
+        time.sleep(0.5)  # longer than the patience above
+        kernel.submit(comm_id, DEMO_KEY_ID, DEMO_SECRET)
+    published = kernel.finish(waiting)
+
+    if allow_stdin:
+        assert texts(published).count("No form seen yet: scroll up to it") == 1
+        assert sandbox.environ["M3TER_ORG_ID"] in texts(published)
+    else:
+        (error,) = errors(published)
+        assert error["evalue"].startswith("Nobody has seen the form: set M3TER_API_KEY")
 
 
 def test_a_kernel_that_cannot_wait_says_so_at_once(kernel: Kernel, sandbox: Sandbox) -> None:

@@ -32,7 +32,7 @@ from m3ter_nb.auth.settings import find_settings
 from m3ter_nb.errors import M3terError, TokenExpired
 from m3ter_nb.form import LoginForm
 from m3ter_nb.notebook.front_end import FrontEnd
-from m3ter_nb.notebook.log_in import LoginFlow
+from m3ter_nb.notebook.log_in import Desk, LoginFlow
 from m3ter_nb.notebook.login_options import LoginOptions
 from m3ter_nb.notebook.logins import Logins
 from m3ter_nb.notebook.twin import SandboxControl
@@ -757,7 +757,7 @@ def forms(watch: Watch, sent: list[str]) -> Iterator[list[LoginForm]]:
     """Return the form that a login showed, as a list of one."""
     shown: list[Any] = []
     logins = Logins(watch.shell.user_ns, watch.keep)
-    flow = LoginFlow(logins, SandboxControl(), say=watch.keep, show=shown.append)
+    flow = LoginFlow(logins, SandboxControl(), Desk(watch.keep, shown.append))
     flow.login(LoginOptions(way="form"), FrontEnd(shows_forms=True, echoes=True, waits=True))
     yield shown
     flow.close()
