@@ -6,13 +6,13 @@ m3ter documents the statuses (https://m3ter.mintlify.app/guides/m3ter-apis/http-
 
 from __future__ import annotations
 
-import html
 import re
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from m3ter_nb.api.reasons import hide_tokens, reason_of
 from m3ter_nb.errors import (
     ApiError,
     BadRequest,
@@ -23,7 +23,7 @@ from m3ter_nb.errors import (
     ServerError,
     VersionConflict,
 )
-from m3ter_nb.wire.encoding import LONGEST_BODY, decode_body
+from m3ter_nb.wire.encoding import LONGEST_BODY
 from m3ter_nb.wire.retry import retry_after
 
 if TYPE_CHECKING:
@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     from m3ter_nb.auth.token import Token
     from m3ter_nb.wire.answer import Answer
 
-__all__ = ["explain", "reason_of"]
+__all__ = ["explain"]
 
-_LONGEST_REASON = 300
-_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+_PROXY_WANTS_A_NAME = "A proxy on the way wants a name and a password: put them into HTTPS_PROXY (http://NAME:PASSWORD@PROXY:PORT)."
 
 
 def explain(answer: Answer, *, org_id: str | None, token: Token | None) -> ApiError:
@@ -46,38 +45,17 @@ def explain(answer: Answer, *, org_id: str | None, token: Token | None) -> ApiEr
         org_id: the organization that the session is for.
         token: the token that the call carried.
     """
-    method, path, sent, attempts = answer.method, urlsplit(answer.url).path, answer.sent, answer.attempts
-    status, reason = answer.status, reason_of(answer, token)
+    path, reason = urlsplit(answer.url).path, reason_of(answer, token)
     shown = path.removeprefix(f"/organizations/{org_id}/")
-    said = f"{method} {shown} was refused with {status}" + (f": {reason}" if reason else ".")
-    kind: type[ApiError]
-    if status == HTTPStatus.CONFLICT or (
-        method == "PUT" and status == HTTPStatus.BAD_REQUEST and "version" in reason.lower()
-    ):
-        kind = VersionConflict if method == "PUT" else Conflict
-        advice = _conflict_advice(method, attempts, names_version=b'"version"' in sent)
-    elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        kind, advice = Forbidden, _forbidden_advice(path, org_id, token, len(sent))
-    elif status == HTTPStatus.NOT_FOUND:
-        kind, advice = NotFound, "Check the path and the id; a list shows which there are."
-        if method == "DELETE" and attempts > 1:
-            advice = "An earlier attempt of this call was cut off and may have deleted it."
-    elif status == HTTPStatus.TOO_MANY_REQUESTS:
-        kind, advice = RateLimited, _come_back(answer)
-    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        kind, advice = ServerError, f"This is on m3ter's side. {_come_back(answer)}"
-    elif status < HTTPStatus.BAD_REQUEST:
-        kind, advice = (
-            ApiError,
-            "The API sent the call elsewhere, and a token does not follow. Check the base URL.",
-        )
-    else:
-        kind, advice = BadRequest, "Mend the request as it says; --show curl shows what was sent."
+    said = f"{answer.method} {shown} was refused with {answer.status}" + (f": {reason}" if reason else ".")
+    kind, advice = _meaning(answer, reason, path, shown)
+    if kind is Forbidden:
+        advice = _forbidden_advice(path, org_id, token, len(answer.sent))
     error = kind(
-        _JWT.sub("<token>", f"{said.rstrip('.')}. {advice}"),
-        status=status,
-        method=method,
-        path=_JWT.sub("<token>", path),
+        hide_tokens(f"{said.rstrip('.')}. {advice}"),
+        status=answer.status,
+        method=answer.method,
+        path=hide_tokens(path),
         reason=reason,
         response=partial(_response_of, answer),
     )
@@ -86,39 +64,44 @@ def explain(answer: Answer, *, org_id: str | None, token: Token | None) -> ApiEr
     return error
 
 
-def reason_of(answer: Answer, token: Token | None = None) -> str:
-    """Return the server's own message as one line: of either JSON shape, or of a web page its title.
-
-    Args:
-        answer: what came.
-        token: what the call carried; a message that echoes it is shown without.
-    """
-    text = _text_of(answer) if len(answer.content) <= 1_000_000 else ""
-    decoded, _ = decode_body(text.encode())
-    if isinstance(decoded, dict):
-        parts = [decoded.get(key) for key in ("message", "error", "error_description")]
-        text = ": ".join(part for part in parts if isinstance(part, str) and part)
-    elif text.lstrip().startswith("<"):
-        title = re.search(r"<(title|h1)[^>]*>(.*?)</\1>", text, re.IGNORECASE | re.DOTALL)
-        text = html.unescape(re.sub(r"<[^>]+>", " ", title.group(2))) if title else "(a web page)"
-    elif decoded is not None:
-        text = ""
-    if token is not None:
-        text = text.replace(token.reveal(), "<token>")
-    line = " ".join(_JWT.sub("<token>", text).split())
-    line = "".join(c for c in line if c.isprintable())
-    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
+def _meaning(answer: Answer, reason: str, path: str, shown: str) -> tuple[type[ApiError], str]:
+    """Return the kind of error, and what to do next; nothing for one that takes more than the answer to tell."""
+    status, method = answer.status, answer.method
+    if status == HTTPStatus.CONFLICT or (
+        method == "PUT" and status == HTTPStatus.BAD_REQUEST and "version" in reason.lower()
+    ):
+        advice = _conflict_advice(method, answer.attempts, names_version=b'"version"' in answer.sent)
+        return VersionConflict if method == "PUT" else Conflict, advice
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return Forbidden, ""
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RateLimited, _come_back(answer)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ServerError, f"This is on m3ter's side. {_come_back(answer)}"
+    return _request_meaning(answer, reason, path, shown)
 
 
-def _text_of(answer: Answer) -> str:
-    """Return the body as text: in the character set that it names, or UTF-8, or the one that takes every byte."""
-    _, _, charset = answer.headers.get("Content-Type", "").lower().partition("charset=")
-    for name in (charset.split(";")[0].strip("\"' "), "utf-8"):
-        try:
-            return answer.content.decode(name)
-        except (LookupError, ValueError):  # no such character set, or not in it
-            continue
-    return answer.content.decode("iso-8859-1")
+def _request_meaning(answer: Answer, reason: str, path: str, shown: str) -> tuple[type[ApiError], str]:
+    if answer.status < HTTPStatus.BAD_REQUEST:
+        return ApiError, "The API sent the call elsewhere, and a token does not follow. Check the base URL."
+    if answer.status == HTTPStatus.NOT_FOUND:
+        if answer.method == "DELETE" and answer.attempts > 1:
+            return NotFound, "An earlier attempt of this call was cut off and may have deleted it."
+        return NotFound, "Check the path and the id; a list shows which there are."
+    if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return ApiError, _PROXY_WANTS_A_NAME
+    if answer.status == HTTPStatus.REQUEST_URI_TOO_LONG:
+        advice = (
+            f"The URL is too long ({len(answer.url):,} characters): send fewer ids or filters in one call."
+        )
+    elif reason:
+        advice = "Mend the request as it says; --show curl shows what was sent."
+    else:
+        advice = (
+            f"It gave no reason: %m3ter_docs {answer.method} {shown or path} shows the fields and filters that there "
+            "are, and --show curl what was sent."
+        )
+    return BadRequest, advice
 
 
 def _response_of(answer: Answer) -> requests.Response:

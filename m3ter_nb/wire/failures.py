@@ -27,6 +27,8 @@ _NO_PROXY = "The proxy on the way to {host} could not be used. Check HTTPS_PROXY
 _NO_SOCKS = (
     "The proxy on the way to {host} speaks SOCKS, for which a package is missing: run %pip install {package}."
 )
+# How http.client says that a proxy answered CONNECT so.
+_PROXY_REFUSED = "Tunnel connection failed: 407"
 # In this order: the first kind found in an exception, or in what it wraps, names our error.
 _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], str], ...] = (
     (
@@ -119,6 +121,11 @@ def translate(
         return ConnectionTimeout(
             f"{host} did not finish its answer within {deadline.seconds:g} s in all.{caution} "
             "total_timeout sets how long a call may take.",
+        )
+    if any(str(reason).startswith(_PROXY_REFUSED) for reason in reasons if isinstance(reason, OSError)):
+        return ConnectionFailed(
+            f"The proxy on the way to {host} wants a name and a password (407): put them into HTTPS_PROXY "
+            "(http://NAME:PASSWORD@PROXY:PORT).",
         )
     for kinds, ours, text in _TRANSLATIONS:
         if _is_one_of(reasons, kinds):

@@ -196,12 +196,14 @@ class RecordingProxy(_Listener):
     """A proxy on 127.0.0.1 that writes down what is asked for and tunnels CONNECT to one port of loopback, or nowhere.
 
     Args:
-        port: where every tunnel ends, whatever host was asked for; None refuses with 403.
+        port: where every tunnel ends, whatever host was asked for; None refuses.
+        status: with which it refuses.
     """
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, *, status: int = 403) -> None:
         super().__init__()
         self._to = port
+        self._status = status
         self.asked: list[str] = []
         self.heard = b""
         self.url = f"http://127.0.0.1:{self.port}"
@@ -217,7 +219,7 @@ class RecordingProxy(_Listener):
             self.heard += head
             self.asked.append(head.split(b" HTTP/", 1)[0].decode())
             if self._to is None or not head.startswith(b"CONNECT "):
-                sock.sendall(answer(403))
+                sock.sendall(answer(self._status))
                 return
             with socket.create_connection(("127.0.0.1", self._to)) as onward:
                 sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")

@@ -43,6 +43,7 @@ from odd_servers import (
     answer,
     json_answer,
     make_certificate,
+    reset,
     token_answer,
 )
 
@@ -730,3 +731,58 @@ def test_a_forked_child_opens_connections_of_its_own(sandbox: Sandbox, credentia
         assert os.read(reader, 10) == b"own"
         os.close(reader)
         assert session.get("products") == {"data": []}
+
+
+def test_in_a_page_a_host_that_names_no_page_is_said_to_be_that_and_not_asked_again(
+    marked: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    with OddServer(lambda _: [reset]) as server:
+        transport = Transport(server.url, timeout=SHORT, clock=Clock(sleep=waits.append))
+        monkeypatch.setattr("m3ter_nb.wire.failures.sys.platform", "emscripten")
+        with pytest.raises(
+            ConnectionFailed, match=r"does not let this page read .* \(CORS\).*the sandbox here"
+        ) as caught:
+            fetch_token(marked, transport)
+
+    assert type(caught.value) is ConnectionFailed
+    assert (len(server.seen), waits) == (1, [])
+
+
+@pytest.mark.parametrize("content", [b"", b"no certificate"])
+def test_a_ca_bundle_that_cannot_be_used_is_named_and_not_blamed_on_the_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(content)
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(bundle))
+
+    with pytest.raises(InvalidArgument, match=r"ca\.pem .*holds no certificate.*CURL_CA_BUNDLE"):
+        Transport()
+
+
+@pytest.mark.parametrize("url", ["/a\x00b", "/a\nb", "/a\x7fb", "/\u0085x"])
+def test_a_control_character_in_a_url_is_refused_by_us(url: str) -> None:
+    transport = Transport("http://127.0.0.1:9")
+
+    with pytest.raises(InvalidArgument, match="not a URL that can be asked for"):
+        transport.send("GET", f"http://127.0.0.1:9{url}", authorization=lambda: "x")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9/../x",
+        "http://127.0.0.1:9/a/..",
+        "http://127.0.0.1:9?a=1",
+        "http://127.0.0.1:9/a b",
+        "HTTP://127.0.0.1:9/x",
+        "http://127.0.0.1:9/a?b=/../c",
+    ],
+)
+def test_an_odd_url_of_our_own_host_leads_to_our_own_host(url: str) -> None:
+    where, target = Transport("http://127.0.0.1:9")._destination(url)
+
+    assert where == ("http", "127.0.0.1", 9)
+    assert target.startswith("/")
+    assert " " not in target

@@ -1,0 +1,115 @@
+"""What the server said in a refusal: one line, without a token, read in no time whatever it sent."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from m3ter_nb.api.login import login
+from m3ter_nb.api.reasons import reason_of
+from m3ter_nb.api.refusals import explain
+from m3ter_nb.auth.credentials import Credentials
+from m3ter_nb.auth.token import Token
+from m3ter_nb.errors import ApiError, BadRequest, ConnectionFailed
+from m3ter_nb.wire.answer import Answer
+from odd_servers import RecordingProxy
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJvcmdJZCI6Im8ifQ.c2lnbmF0dXJl"
+
+
+def refused(content: bytes = b"", status: int = 400, **headers: str) -> Answer:
+    """Return an answer that refuses a call."""
+    return Answer(status, "GET", "https://h/organizations/o/products?a=1", {}, b"", None, headers, content)
+
+
+HOSTILE = {
+    "beginnings of tokens": b"eyJ" * 300_000,
+    "a token without end": b"eyJ" + b"a" * 900_000,
+    "dots": b"eyJaaaaaaaaa." * 60_000,
+    "titles without end": b"<title>" * 130_000,
+    "headings without end": b"<h1 " * 200_000,
+    "brackets": b"<title>" + b"<" * 900_000,
+    "many entities": b"<title>" + b"&#38" * 200_000 + b"</title>",
+    "an entity of many digits": b"<title>&#" + b"9" * 900_000 + b";</title>",
+    "white space": b" " * 999_999,
+    "a long JSON message": b'{"message": "' + b"eyJ" * 300_000 + b'"}',
+    "deep JSON": b"[" * 900_000,
+}
+
+
+@pytest.mark.parametrize("charset", ["", "punycode", "idna", "utf-7", "unicode_escape", "zlib", "rot13"])
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_no_text_takes_long(content: bytes, charset: str) -> None:
+    answer = refused(content, Content_Type="x")
+    answer.headers = {"Content-Type": f"text/html; charset={charset}"}
+    started = time.process_time()
+
+    explain(answer, org_id="o", token=Token(JWT, 60))
+
+    assert time.process_time() - started < 1.0  # of a processor; each of them took seconds, or minutes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'{{"message": "not {JWT} here"}}'.encode(),
+        f'{{"message": "{"x" * 290} {JWT}"}}'.encode(),
+        f'{{"message": "{" " * 1_990}{JWT}"}}'.encode(),
+        f"<title>{JWT}</title>".encode(),
+        JWT.encode(),
+        b"eyJhbGciOiJSUzI1NiJ9",
+    ],
+)
+def test_no_piece_of_a_token_is_repeated(content: bytes) -> None:
+    said = reason_of(refused(content), Token("opaque", 60))
+
+    assert not any(part[3:12] in said for part in JWT.split("."))
+
+
+@pytest.mark.parametrize("padding", [0, 250, 290, 1_985, 1_999])
+def test_no_piece_of_the_token_that_was_sent_is_repeated(padding: int) -> None:
+    opaque = "marked-opaque-token-8471" * 4
+    for filler in ("x", " "):
+        content = f'{{"message": "{filler * padding}{opaque}"}}'.encode()
+
+        assert "marked" not in reason_of(refused(content), Token(opaque, 60))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<html><TITLE\nclass=x>Not <b>here</b> &amp; now</TITLE>", "Not here & now"),
+        (b"<h1>Gone</h1>", "Gone"),
+        (b"<p>nothing</p>", "(a web page)"),
+        (b"<title", "(a web page)"),
+        (b'{"error": "a", "error_description": "b"}', "a: b"),
+        (b"[1]", ""),
+        (b"plain words", "plain words"),
+    ],
+)
+def test_the_reason_is_in_the_server_s_words(content: bytes, said: str) -> None:
+    assert reason_of(refused(content)) == said
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "advice"),
+    [
+        (refused(b'{"message": "no name"}'), BadRequest, "no name. Mend the request as it says"),
+        (refused(), BadRequest, "It gave no reason: %m3ter_docs GET products shows the fields"),
+        (refused(status=414), BadRequest, "The URL is too long (38 characters): send fewer ids"),
+        (refused(status=407), ApiError, "A proxy on the way wants a name and a password"),
+    ],
+)
+def test_the_advice_fits_the_refusal(answer: Answer, kind: type[ApiError], advice: str) -> None:
+    error = explain(answer, org_id="o", token=None)
+
+    assert type(error) is kind
+    assert advice in str(error)
+
+
+def test_a_proxy_that_wants_a_password_is_named_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    with RecordingProxy(status=407) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(ConnectionFailed, match=r"wants a name and a password \(407\)"):
+            login(Credentials("k", "s"), base_url="https://api.example.invalid")
