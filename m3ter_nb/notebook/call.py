@@ -44,27 +44,47 @@ class WriteGuard:
         Raises:
             ConfirmationNeeded: the answer was no, or nobody can answer.
         """
-        session = login.session
-        if session.base_url == self._sandbox_url():
+        if call.yes or reads_only(call.method, call.path) or login.session.org_id in self._confirmed:
             return
-        if call.yes or reads_only(call.method, call.path) or session.org_id in self._confirmed:
-            return
-        kind = login.organization_type
-        if kind == "SANDBOX" or (not kind and session.is_loopback):
-            return
-        what = f"{call.method} {call.path} writes to a {kind or 'possibly PRODUCTION'} organization ({session.org_id})"
+        if self._put(login, f"{call.method} {call.path} writes", "Go on, for the rest of this kernel?"):
+            self._confirmed.add(login.session.org_id)
+
+    def check_each(self, login: Login, what: str, *, yes: bool) -> None:
+        """Let one write pass, or ask, however often it has asked before.
+
+        Args:
+            login: that writes.
+            what: subject and verb of the question: ``"%m3ter_submit of 5 rows writes"``.
+            yes: whether ``--yes`` was given.
+
+        Raises:
+            ConfirmationNeeded: the answer was no, or nobody can answer.
+        """
+        if not yes:
+            self._put(login, what, "Go on?")
+
+    def _put(self, login: Login, what: str, question: str) -> bool:
+        """Ask before a write to a PRODUCTION organization; tell whether that was needed.
+
+        Raises:
+            ConfirmationNeeded: the answer was no, or nobody can answer.
+        """
+        session, kind = login.session, login.organization_type
+        if session.base_url == self._sandbox_url() or kind == "SANDBOX" or (not kind and session.is_loopback):
+            return False
+        what = f"{what} to a {kind or 'possibly PRODUCTION'} organization ({session.org_id})"
         ask = self._ask()
         if ask is None:
             raise ConfirmationNeeded(
                 f"{what}, and nobody can confirm it here. Add --yes, or set %config M3terMagics.confirm_writes = False.",
             )
         try:
-            answer = ask(f"{what}. Go on, for the rest of this kernel? [y/N] ")
+            answer = ask(f"{what}. {question} [y/N] ")
         except (EOFError, KeyboardInterrupt):
             answer = ""
         if answer.strip().lower() not in _YES:
             raise ConfirmationNeeded("Not confirmed: nothing was sent.")
-        self._confirmed.add(session.org_id)
+        return True
 
 
 def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:

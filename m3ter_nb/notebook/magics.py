@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from m3ter_nb.notebook.log_in import LoginHandle
     from m3ter_nb.notebook.twin import SandboxStatus
     from m3ter_nb.notebook.workbench import Workbench
+    from m3ter_nb.usage.report import UsageReport
+    from m3ter_nb.usage.submission import Submission
     from m3ter_nb.views.card import Card
     from m3ter_nb.views.reference import Reference
 
@@ -77,6 +79,7 @@ class M3terMagics(Magics):
         self._matcher = MagicMatcher(
             {
                 "m3ter": _call_words,
+                "m3ter_submit": self._submit_words,
                 **{
                     magic.__name__: partial(candidates, magic)
                     for magic in (self.m3ter_login, self.m3ter_status, self.m3ter_logout, self.m3ter_sandbox)
@@ -186,6 +189,55 @@ class M3terMagics(Magics):
         return make_call(login, call, _say)
 
     @no_var_expand
+    @option("source", help="a frame's name, or a path or glob of CSV or Parquet files")
+    @option("--meter", metavar="CODE", help="the meter; its fields are read from m3ter")
+    @option("--uid", metavar="COLUMN", help="the source's own id of each row")
+    @option("--key", nargs="+", metavar="COLUMN", help="the columns that together name a row")
+    @option("--account", default="account", metavar="COLUMN", help="account codes; 'account' by default")
+    @option("--ts", default="ts", metavar="COLUMN", help="times; 'ts' by default")
+    @option(
+        "--map", nargs="+", default=[], metavar="FIELD=COLUMN", help="fields whose column has another name"
+    )
+    @option(
+        "--new-accounts",
+        choices=("refuse", "create"),
+        default="refuse",
+        help="codes that m3ter does not know",
+    )
+    @option("--invalid", choices=("refuse", "skip"), default="refuse", help="rows that cannot be sent")
+    @option("--timezone", default="UTC", metavar="ZONE", help="of times without one; UTC by default")
+    @option("--journal", metavar="PATH", help="what was accepted; by default in .m3ter")
+    @option(
+        "--confirm",
+        type=float,
+        default=60,
+        metavar="SECONDS",
+        help="to wait for m3ter's count; 60 by default",
+    )
+    @option("--check", action="store_true", help="only say what is wrong with the rows; send nothing")
+    @option("--yes", action="store_true", help="do not ask before rows go to a PRODUCTION organization")
+    @option("--name", default=DEFAULT_NAME, help="which login, where there are several")
+    @needs_local_scope
+    @line_magic
+    def m3ter_submit(self, line: str, local_ns: dict[str, Any] | None = None) -> Submission | UsageReport:
+        """Get usage in: check rows, send them, and confirm that m3ter has counted each once.
+
+        %m3ter_submit df --meter api_requests --uid event_id --check
+        %m3ter_submit df --meter api_requests --uid event_id
+        %m3ter_submit usage/2026-11-*.csv --meter api_requests
+
+        Run again, the same line goes on where it stopped. It asks each time before rows go to a PRODUCTION
+        organization.
+        """
+        from m3ter_nb.notebook.submit import submit
+
+        arguments = parsed(M3terMagics.m3ter_submit, line)
+        guard = self._workbench.guard if self.confirm_writes else None
+        return submit(
+            self._logins.get(arguments.name), arguments, {**self._shell.user_ns, **(local_ns or {})}, guard
+        )
+
+    @no_var_expand
     @line_magic
     def m3ter_docs(self, line: str) -> Reference:
         """Look up what the m3ter API takes: %m3ter_docs WORDS, %m3ter_docs METHOD PATH, or alone for an overview.
@@ -267,6 +319,11 @@ class M3terMagics(Magics):
         for kind in manager.magics.values():
             for name in [name for name, magic in kind.items() if getattr(magic, "__self__", None) is self]:
                 del kind[name]
+
+    def _submit_words(self, before: str) -> list[str]:
+        from m3ter_nb.notebook.submit import words
+
+        return words(before, self._shell.user_ns) or candidates(self.m3ter_submit, before)
 
     def _before_cell(self, _info: object = None) -> None:
         self._idle.before_cell()

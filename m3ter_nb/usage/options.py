@@ -47,17 +47,12 @@ class SubmitOptions(CheckOptions, total=False):
     raise_on_refused: bool
 
 
-def _tell_nobody(rows: int) -> None:
-    del rows
-
-
 @dataclass(frozen=True)
 class Options:
     """The options, checked.
 
     Attributes:
         approve: is given the report before the first row is sent; raises to keep it from being sent.
-        told: is given the number of rows that were read or sent since the last time.
 
     Raises:
         InvalidArgument: one of them makes no sense.
@@ -79,7 +74,6 @@ class Options:
     patience: float = 330
     raise_on_refused: bool = True
     approve: Callable[[UsageReport], None] | None = None
-    told: Callable[[int], None] = _tell_nobody
 
     def __post_init__(self) -> None:
         for name, allowed in (("new_accounts", ("refuse", "create")), ("invalid", ("refuse", "skip"))):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from m3ter_nb.errors import Interrupted, InvalidArgument, M3terError, SubmissionIncomplete, UsageInvalid
 from m3ter_nb.usage.meter import find_meter
 from m3ter_nb.usage.pace import Pace, checked_rate
+from m3ter_nb.usage.progress import Progress
 from m3ter_nb.usage.submission import Fate, Submission
 
 if TYPE_CHECKING:
@@ -51,18 +52,19 @@ class _Job:
     def survey(self, journal: Journal | None, wall: Callable[[], float]) -> Survey:
         from m3ter_nb.usage.survey import survey
 
-        return survey(
-            self.source,
-            self.meter,
-            self.columns,
-            self.reader,
-            zone=self.options.timezone,
-            new_accounts=self.options.new_accounts,
-            rate=checked_rate(self.options.rate),
-            journal=journal,
-            now=wall,
-            told=self.options.told,
-        )
+        with Progress("checked") as progress:
+            return survey(
+                self.source,
+                self.meter,
+                self.columns,
+                self.reader,
+                zone=self.options.timezone,
+                new_accounts=self.options.new_accounts,
+                rate=checked_rate(self.options.rate),
+                journal=journal,
+                now=wall,
+                told=progress,
+            )
 
     def journal_file(self) -> Path | None:
         from m3ter_nb.usage.journal import journal_path
@@ -160,6 +162,7 @@ class _Sending:
         self._before: int | None = None
         self._last_event: str | None = None
         self._unasked = ""
+        self._progress = Progress("accepted", found.report.rows)
 
     def send(self) -> None:
         """Send what is to be sent.
@@ -248,14 +251,15 @@ class _Sending:
         options, clock = self._job.options, self._channel.clock
         pace = Pace(checked_rate(options.rate), monotonic=clock.monotonic, sleep=clock.sleep)
         delivery = Delivery(self._sending, self._repeated, self._accepted, self._unsent, self._refused)
-        return deliver(
-            batches(self._pieces()),
-            self._channel,
-            pace,
-            delivery,
-            threads=options.threads,
-            patience=options.patience,
-        )
+        with self._progress:
+            return deliver(
+                batches(self._pieces()),
+                self._channel,
+                pace,
+                delivery,
+                threads=options.threads,
+                patience=options.patience,
+            )
 
     def _pieces(self) -> Iterator[Batch]:
         """Read the source again; yield what is to be sent of each piece."""
@@ -317,7 +321,7 @@ class _Sending:
         if self._journal is not None and self._run is not None:
             self._journal.add(batch, self._run)
         self.submission.mark(batch.positions, Fate.ACCEPTED)
-        self._job.options.told(len(batch))
+        self._progress(len(batch))
 
     def _refused(self, batch: Batch, error: M3terError) -> None:
         reason = " ".join(str(getattr(error, "reason", "") or error).split())

@@ -1,0 +1,143 @@
+"""%m3ter_submit: a few lines over the session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("pandas", reason="usage needs the extra 'pandas'")
+
+from m3ter_nb import Submission, UsageReport
+from m3ter_nb.errors import ConfirmationNeeded, InvalidArgument
+from m3ter_nb.sandbox import Sandbox
+from usage_frames import usage, used_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from usage_frames import Used
+
+LINE = "df --meter api_requests --uid event_id"
+
+
+@pytest.fixture
+def used(shell: InteractiveShell, sandbox_environ: Sandbox) -> Used:
+    """Return a logged-in notebook with a frame ``df``, and its session."""
+    shell.run_line_magic("m3ter_login", "")
+    shell.user_ns["df"] = usage(30)
+    return used_of(shell.user_ns["m3ter_session"], sandbox_environ)
+
+
+@pytest.fixture
+def production(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Used]:
+    """Return the same on a PRODUCTION organization."""
+    with Sandbox(limits=False, organization_type="PRODUCTION") as sandbox:
+        for name, value in sandbox.environ.items():
+            monkeypatch.setenv(name, value)
+        shell.run_line_magic("m3ter_login", "")
+        shell.user_ns["df"] = usage(30)
+        yield used_of(shell.user_ns["m3ter_session"], sandbox)
+
+
+def test_a_check_is_a_report_and_a_submission_counts(shell: InteractiveShell, used: Used) -> None:
+    report = shell.run_line_magic("m3ter_submit", f"{LINE} --check")
+    sent = shell.run_line_magic("m3ter_submit", LINE)
+
+    assert isinstance(report, UsageReport)
+    assert report.ok
+    assert isinstance(sent, Submission)
+    assert sent.confirmed
+    assert used.asked("COUNT") == 30
+
+
+def test_columns_are_mapped_and_a_path_is_a_source(shell: InteractiveShell, used: Used) -> None:
+    frame = usage(5).rename(columns={"region": "zone", "account": "who"})
+    frame.to_csv("usage.csv", index=False)
+
+    sent = shell.run_line_magic(
+        "m3ter_submit", "usage.csv --meter api_requests --account who --map region=zone --key event_id"
+    )
+
+    assert sent.confirmed
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("df", "Name the meter"),
+        ("nothing --meter api_requests", "no nothing in this notebook"),
+        ("df --meter api_requests --map region", "--map takes pairs"),
+    ],
+)
+def test_a_line_that_makes_no_sense_says_what_does(
+    shell: InteractiveShell, used: Used, line: str, said: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=said):
+        shell.run_line_magic("m3ter_submit", line)
+
+
+def test_it_asks_each_time_before_rows_go_to_production_and_no_is_the_default(
+    shell: InteractiveShell, production: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    answers = iter(["", "y", "no"])
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return next(answers)
+
+    monkeypatch.setattr("m3ter_nb.notebook.front_end.can_prompt", lambda _shell: True)
+    monkeypatch.setattr("builtins.input", answer)
+
+    with pytest.raises(ConfirmationNeeded):
+        shell.run_line_magic("m3ter_submit", LINE)
+    assert production.requests() == 0
+    shell.run_line_magic("m3ter_submit", LINE)
+    with pytest.raises(ConfirmationNeeded):
+        shell.run_line_magic("m3ter_submit", LINE)
+
+    assert "30 rows of 10 accounts, 2026-01-01" in asked[0]
+    assert "PRODUCTION organization" in asked[0]
+    assert len(asked) == 3
+
+
+def test_where_nobody_can_answer_it_wants_yes(shell: InteractiveShell, production: Used) -> None:
+    with pytest.raises(ConfirmationNeeded, match="--yes"):
+        shell.run_line_magic("m3ter_submit", LINE)
+
+    assert shell.run_line_magic("m3ter_submit", f"{LINE} --yes").confirmed
+
+
+def test_tab_completes_frames_columns_and_meters_without_asking_anybody(
+    shell: InteractiveShell, used: Used
+) -> None:
+    shell.run_cell("meters = %m3ter GET meters --all").raise_error()
+    before = len(used.sandbox.log)
+
+    def completed(text: str) -> list[str]:
+        return [each for each in shell.complete(text, text, len(text))[1] if not each.startswith("%")]
+
+    assert "df" in completed("%m3ter_submit d")
+    assert "event_id" in completed("%m3ter_submit df --uid ev")
+    assert "api_requests" in completed("%m3ter_submit df --meter api")
+    assert "--invalid" in completed("%m3ter_submit df --inv")
+    assert len(used.sandbox.log) == before
+
+
+def test_a_progress_text_is_gone_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    from m3ter_nb.usage import progress
+
+    shown: list[str] = []
+    monkeypatch.setattr(progress, "_DELAY", 0)
+    monkeypatch.setattr(progress, "_PAUSE", 0)
+    monkeypatch.setattr(progress, "_in_kernel", lambda: True)
+    monkeypatch.setattr(progress.Progress, "_show_in_notebook", lambda _self, text: shown.append(text))
+
+    with progress.Progress("accepted", 100) as told:
+        told(10)
+        told(50)
+
+    assert shown == ["accepted: 10 of 100 rows", "accepted: 60 of 100 rows", ""]
