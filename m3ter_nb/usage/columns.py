@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from m3ter_nb.usage.meter import Columns, Field, Meter
 
-__all__ = ["Cells", "Fault", "Reading"]
+__all__ = ["Cells", "Fault", "Reading", "moments_of"]
 
 # See the values: beyond, a whole number may be no double.
 _WHOLE: Final = 2**53

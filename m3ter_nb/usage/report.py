@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Finding", "UsageReport", "counted", "duration"]
+__all__ = ["MANY_ROWS", "Finding", "UsageReport", "counted", "duration"]
 
 _FIRST_ROWS: Final = 5
 #: Rows above which m3ter's own file upload is worth a thought.

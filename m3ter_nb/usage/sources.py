@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Source", "rows_at", "source_of"]
+__all__ = [
+    "CsvSource",
+    "DictSource",
+    "FrameSource",
+    "ParquetSource",
+    "Source",
+    "rows_at",
+    "source_of",
+]
 
 #: Rows of a piece.
 PIECE: Final = 20_000

@@ -90,6 +90,7 @@ PLANTED = {
     "a sibling of the sandbox": ("sandbox/answers.py", "from m3ter_nb.errors import M3terError\n", "sandbox"),
     "a session in a view": ("views/records.py", "from m3ter_nb.api.session import M3terSession\n", "faces"),
     "a view in a session": ("api/session.py", "from m3ter_nb.views import records\n", "notebook-shows"),
+    "a form in usage": ("usage/report.py", "import m3ter_nb.form\n", "usage-shows"),
     "a circle of two rooms": ("wire/clock.py", "import m3ter_nb.wire.transport\n", "rooms"),
     "the front door": ("auth/source.py", "import m3ter_nb\n", "root"),
 }
