@@ -20,7 +20,7 @@ help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
 lab: $(VENV)/.lab  ## open JupyterLab on the first notebook
-	$(BIN)/jupyter lab $(ROOT_FLAG) $(NOTEBOOK)
+	$(BIN)/jupyter lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/$(NOTEBOOK)
 
 demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what it did
 	@$(BIN)/python -m nbconvert --to markdown --execute --stdout --log-level=ERROR \
@@ -81,7 +81,7 @@ $(VENV)/bin/python:
 $(VENV)/.lab: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing m3ter_nb and JupyterLab into $(VENV) (a minute or so, once)."
 	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --editable '.[lab]'
+	@$(BIN)/python -m pip install --progress-bar on --editable '.[lab]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
