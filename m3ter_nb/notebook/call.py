@@ -100,10 +100,11 @@ def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
     """
     session = login.session
     if not call.all and call.limit is None:
-        return as_records(
-            session.request(call.method, call.path, params=call.params or None, json=call.json),
-            path=call.path,
-        )
+        answer = session.request(call.method, call.path, params=call.params or None, json=call.json)
+        deleted = call.method == "DELETE"
+        if deleted and answer is None:
+            say(f"Deleted: {call.path}")
+        return as_records(answer, path=call.path, deleted=deleted)
     params: dict[str, Any] = dict(call.params)
     if call.limit is not None:
         params.setdefault("pageSize", min(call.limit, largest_page(call.path)))

@@ -74,16 +74,25 @@ class Record(_Shown, dict[str, Any]):
 
     Attributes:
         path: the path it was read from, or ``""``; it gives the rows of a page their noun.
+        deleted: it is what m3ter answered when it deleted the entity.
     """
 
     path: str = ""
+    deleted: bool = False
 
     def __init__(
-        self, fields: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), /, *, path: str = ""
+        self,
+        fields: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
+        /,
+        *,
+        path: str = "",
+        deleted: bool = False,
     ) -> None:
         super().__init__(fields)
         if path:
             self.path = path
+        if deleted:
+            self.deleted = True
 
     @property
     def is_page(self) -> bool:
@@ -100,7 +109,7 @@ class Record(_Shown, dict[str, Any]):
 
     def _table(self, columns: int) -> Table:
         if not self.is_page:
-            return table_of_entity(self)
+            return table_of_entity(self, notes=["Deleted: this is what it was."] if self.deleted else ())
         notes = []
         if self.get("nextToken"):
             notes.append("more pages: add --all")
@@ -169,7 +178,7 @@ class Records(_Shown, list[Any]):
         return table_of_rows(self, noun=noun_of(self.path), notes=notes, columns=columns)
 
 
-def as_records(decoded: Any, *, path: str = "") -> Any:
+def as_records(decoded: Any, *, path: str = "", deleted: bool = False) -> Any:
     """Give decoded JSON its views: an object becomes a ``Record``, a list ``Records``, anything else stays.
 
     A page (``{"data": [...], "nextToken": ...}``) stays that dict, as documented, with ``data`` as ``Records``.
@@ -177,12 +186,13 @@ def as_records(decoded: Any, *, path: str = "") -> Any:
     Args:
         decoded: what ``json.loads`` returned; it is copied one level deep, never changed.
         path: the path it was read from; its last segment names the rows.
+        deleted: it is the answer to a DELETE.
     """
     if isinstance(decoded, list):
         return Records(decoded, path=path)
     if not isinstance(decoded, dict):
         return decoded
-    record = Record(decoded, path=path)
+    record = Record(decoded, path=path, deleted=deleted)
     if record.is_page:
         record["data"] = Records(record["data"], path=path, next_token=record.get("nextToken") or None)
     return record

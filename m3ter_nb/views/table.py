@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from m3ter_nb.views.columns import FIRST
+from m3ter_nb.views.columns import FIRST, comes_last
 from m3ter_nb.views.foreign import cell_width, cut, spell_for, wrap
 
 if TYPE_CHECKING:
@@ -24,8 +24,20 @@ _NON_TERMINAL_WIDTH: Final = 100
 _NAMED_COLUMNS: Final = 12
 _NAME_CELLS: Final = 60
 
+# What JupyterLab has room for in a window of 1280 pixels, its side bar open; a character of an id and a cell's padding
+# in its font. All in pixels.
+_ROOM: Final = 820
+_CHARACTER: Final = 7.6
+_PADDING: Final = 13
+#: A column with longer cells wraps them; an id has 36.
+_HTML_CELL: Final = 36
+
+_CLOSE: Final = ' style="margin-bottom: 0"'
+_NOTE: Final = ' style="margin: 4px 0 0"'
+_SCROLLED: Final = ' style="overflow-x: auto"'
 _NUMBER: Final = ' style="white-space: nowrap"'
 _TEXT: Final = ' style="text-align: left"'
+_TEXT_ANYWHERE: Final = ' style="text-align: left; overflow-wrap: anywhere"'
 _TEXT_LINE: Final = ' style="text-align: left; white-space: nowrap"'
 
 
@@ -53,19 +65,22 @@ class Table:
         """Return the table as HTML, everything escaped, without script or style sheet.
 
         It inherits the notebook's table styling but for two things: JupyterLab aligns every cell to the right, and
-        breaks ids and times at their hyphens, so that a row becomes a tower. The two classes keep MathJax from
-        typesetting data that holds dollar signs.
+        breaks ids and times at their hyphens, so that a row becomes a tower. Columns are chosen so that an ordinary
+        window need not scroll sideways; in a narrow one the table scrolls alone, by keyboard too. The two classes keep
+        MathJax from typesetting data that holds dollar signs.
         """
-        shown = min(self._filled(), MAX_COLUMNS)
+        shown = self._html_columns()
         parts = ['<div class="tex2jax_ignore mathjax_ignore">']
         if self.rows:
-            parts.append('<table class="dataframe">')
+            label = "fields of one entity" if self.row_headings else escape(self.notes[0])
+            parts.append(f'<div role="region" aria-label="table: {label}" tabindex="0"{_SCROLLED}>')
+            parts.append(f'<table class="dataframe"{_CLOSE}>')
             if not self.row_headings:
                 parts.append(self._html_head(shown))
             parts.append("<tbody>")
             parts += self._html_rows(shown)
-            parts.append("</tbody></table>")
-        parts += [f"<p>{escape(note)}</p>" for note in [*self.notes, *self._left_out(range(shown))]]
+            parts.append("</tbody></table></div>")
+        parts += [f"<p{_NOTE}>{escape(note)}</p>" for note in [*self.notes, *self._left_out(shown)]]
         parts.append("</div>")
         return "".join(parts)
 
@@ -110,26 +125,47 @@ class Table:
         """Return how many columns have cells."""
         return len(self.rows[0]) if self.rows else 0
 
-    def _html_head(self, shown: int) -> str:
+    def _html_columns(self) -> list[int]:
+        """Choose the columns that fit, by index, the most useful first; show ids and times behind the others."""
+        if self.row_headings:
+            return [0, 1]
+        chosen: list[int] = []
+        room: float = _ROOM
+        for index, column in enumerate(self.columns[: min(self._filled(), MAX_COLUMNS)]):
+            wide = min(max(map(cell_width, self._cells(index))), _HTML_CELL)
+            needed = max(wide, cell_width(column)) * _CHARACTER + _PADDING
+            if needed <= room or not chosen:
+                chosen.append(index)
+                room -= needed
+        return sorted(chosen, key=lambda index: comes_last(self.columns[index]))
+
+    def _cells(self, index: int) -> Iterable[str]:
+        return (row[index] for row in self.rows)
+
+    def _html_head(self, shown: Sequence[int]) -> str:
         headings = "".join(
-            f'<th scope="col"{_NUMBER if index in self.numeric else _TEXT_LINE}>{escape(column)}</th>'
-            for index, column in enumerate(self.columns[:shown])
+            f'<th scope="col"{_NUMBER if index in self.numeric else _TEXT_LINE}>{escape(self.columns[index])}</th>'
+            for index in shown
         )
         return f"<thead><tr>{headings}</tr></thead>"
 
-    def _html_rows(self, shown: int) -> Iterable[str]:
-        starts = [
-            f"<td{_NUMBER if index in self.numeric else _TEXT if self.row_headings else _TEXT_LINE}>"
-            for index in range(shown)
-        ]
+    def _html_rows(self, shown: Sequence[int]) -> Iterable[str]:
+        starts = [f"<td{self._html_style(index)}>" for index in shown]
         if self.row_headings:
             starts[0] = f'<th scope="row"{_TEXT_LINE}>'
         ends = ["</th>" if start.startswith("<th") else "</td>" for start in starts]
         for row in self.rows:
             # One call escapes a row: in a cell controls are spelled out, so it holds no NUL.
-            cells = escape("\0".join(row[:shown])).split("\0")
+            cells = escape("\0".join([row[index] for index in shown])).split("\0")
             marked = [f"{start}{cell}{end}" for start, cell, end in zip(starts, cells, ends, strict=True)]
             yield f"<tr>{''.join(marked)}</tr>"
+
+    def _html_style(self, index: int) -> str:
+        if self.row_headings:
+            return _TEXT_ANYWHERE
+        if index in self.numeric:
+            return _NUMBER
+        return _TEXT if max(map(cell_width, self._cells(index))) > _HTML_CELL else _TEXT_LINE
 
     def _fitting_widths(self, width: int) -> dict[int, int]:
         """Choose the columns that fit, by index, with their widths: long cells give way before columns do."""

@@ -22,6 +22,7 @@ from m3ter_nb.errors import (
     UnsafeDestination,
 )
 from m3ter_nb.sandbox import DEMO_ORG_ID, Sandbox
+from odd_servers import OddServer, answer, token_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -527,6 +528,37 @@ def test_what_show_prints_of_a_list_is_its_first_page_and_says_so(
     shown = capsys.readouterr().out
     assert shown.startswith("# One page; the next one: ")
     assert f"products?pageSize={size}" in shown
+
+
+def test_a_deletion_says_what_was_deleted(shell: InteractiveShell, sandbox_environ: Sandbox) -> None:
+    run(shell, "%m3ter_login")
+    product = run(shell, '%m3ter POST products --body {"name":"Storage","code":"storage"}')
+
+    gone = run(shell, f"%m3ter DELETE products/{product['id']}")
+
+    assert gone == product
+    assert "Storage" in str(gone)
+    assert str(gone).splitlines()[-1] == "Deleted: this is what it was."
+    assert ">Deleted: this is what it was.</p>" in gone._repr_html_()
+    assert "Deleted" not in str(product)
+
+
+def test_a_deletion_without_an_answer_is_said(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OddServer(
+        lambda seen: [
+            token_answer() if "token" in seen.target else answer(204 if seen.method == "DELETE" else 404)
+        ]
+    ) as server:
+        for name, value in {"KEY": "key", "SECRET": "secret-8471", "ORG_ID": "org"}.items():
+            monkeypatch.setenv(f"M3TER_{name if name == 'ORG_ID' else 'API_' + name}", value)
+        monkeypatch.setenv("M3TER_BASE_URL", server.url)
+        run(shell, "%m3ter_login")
+
+        assert run(shell, "%m3ter DELETE products/1 --yes") is None
+
+    assert "Deleted: products/1\n" in capsys.readouterr().out
 
 
 def test_a_write_to_production_needs_a_confirmation_that_nobody_here_can_give(
