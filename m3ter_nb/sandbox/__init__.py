@@ -14,13 +14,17 @@ of its siblings and is spoken to over HTTP only.
 
 from __future__ import annotations
 
+import sys as _sys
+
 try:
     import fastjsonschema as _fastjsonschema  # noqa: F401 - is the extra installed?
     import flask as _flask  # noqa: F401 - is the extra installed?
-    import joserfc as _joserfc  # noqa: F401 - is the extra installed?
+
+    if _sys.platform != "emscripten":  # a page signs without it
+        import joserfc as _joserfc  # noqa: F401 - is the extra installed?
 except ImportError as error:
     raise ImportError(
-        f"The sandbox needs {error.name}, which is not installed: run  pip install fastjsonschema flask joserfc"
+        f"The sandbox needs {error.name}, which is not installed: run  pip install 'm3ter-nb[sandbox]'"
     ) from error
 
 from m3ter_nb.sandbox.faults import Faults

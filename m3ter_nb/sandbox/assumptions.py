@@ -15,6 +15,7 @@ ASSUMPTIONS: tuple[str, ...] = (
     "A new token leaves older ones valid, and a key made inactive leaves its tokens valid.",
     "A missing or garbled bearer token is answered with 403, as an expired one is; all message texts are invented.",
     'A token that has ended is told apart by WWW-Authenticate: Bearer error="invalid_token" (RFC 6750, section 3.1).',
+    "Without the package cryptography (in a page) tokens are signed with HS256, which the sandbox alone accepts.",
     "The administrator's permission in the token is written *#*#*#*; only the narrow form is documented.",
     "A service user that may only upload measurements gets 403 for everything else, users/me included.",
     "createdBy and lastModifiedBy are the UUID of the service user.",

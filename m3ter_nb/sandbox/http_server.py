@@ -31,6 +31,8 @@ __all__ = ["Bounds", "CannotListen", "Server", "listen"]
 
 _BACKLOG = 128
 _SERVER = "m3ter_nb-sandbox"
+_POLL_SECONDS = 0.05
+_STOP_SECONDS = 5.0
 _GOODBYE_SECONDS = 1.0
 _READ_OVER = 65_536
 
@@ -119,6 +121,20 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._open: dict[socket.socket, bool] = {}
         self._changed = threading.Condition()
         self._held = 0
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(_POLL_SECONDS,), name="m3ter-sandbox", daemon=True
+        )
+
+    def begin(self) -> None:
+        """Answer from now on, from a daemon thread."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Answer no more: close every connection, and wait a while for the work on them to end."""
+        self.shutdown()
+        self.server_close()
+        self.close_connections(_STOP_SECONDS)
+        self._thread.join(_STOP_SECONDS)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve one connection in a thread; :meth:`close_connections` knows it from here on."""

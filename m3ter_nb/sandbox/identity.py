@@ -11,14 +11,10 @@ import secrets
 import threading
 import uuid
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from joserfc import jwt
-from joserfc.jwk import RSAKey
-from joserfc.jws import JWSRegistry
-
 from m3ter_nb.sandbox.answers import Refusal
+from m3ter_nb.sandbox.signing import signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,18 +48,9 @@ _NARROW_USER_ID = "2b1f6c0e-5a4d-4b0c-9d3a-000000000002"
 ADMINISTRATOR: Mapping[str, bool] = {"*#*#*#*": True}
 UPLOAD_ONLY: Mapping[str, bool] = {"MEASUREMENTS#MEASUREMENTS_UPLOAD#ITEM#*": True}
 
-# "pt" is a header of m3ter's own, which the strict registry would refuse.
-_REGISTRY = JWSRegistry(strict_check_header=False)
 #: Of the tokens issued, so many are remembered: the latest.
 _MOST_TOKENS = 10_000
 _ENDED = -(2**63)
-
-
-@cache
-def _signing_key(slot: int) -> RSAKey:
-    """Return the signing key number ``slot`` of this process, made at its first use (about 50 ms)."""
-    del slot
-    return RSAKey.generate_key(2048, private=True)
 
 
 @dataclass(frozen=True)
@@ -182,10 +169,15 @@ class Identity:
             "iat": now,
             "orgId": DEMO_ORG_ID,
         }
-        header = {"typ": "JWT", "pt": "service", "alg": "RS256", "kid": f"serviceUser_{DEMO_ORG_ID}"}
         with self._lock:
-            key = _signing_key(self._slot)
-        token = jwt.encode(header, claims, key, registry=_REGISTRY)
+            signing = signer(self._slot)
+        header = {
+            "typ": "JWT",
+            "pt": "service",
+            "alg": signing.algorithm,
+            "kid": f"serviceUser_{DEMO_ORG_ID}",
+        }
+        token = signing.sign(header, claims)
         with self._lock:
             self._issued[token] = bearer
             if len(self._issued) > _MOST_TOKENS:
@@ -222,10 +214,11 @@ class Identity:
             self._slot = 1 - self._slot
 
     def public_keys(self) -> list[dict[str, Any]]:
-        """Return the public signing keys (JWK, RFC 7517), the current one first."""
+        """Return the public signing keys (JWK, RFC 7517), the current one first; none where a secret signs."""
         with self._lock:
             slot = self._slot
-        return [dict(_signing_key(number).as_dict(private=False)) for number in (slot, 1 - slot)]
+        keys = [signer(number).public_key() for number in (slot, 1 - slot)]
+        return [key for key in keys if key is not None]
 
     def _new_key(self, user: ServiceUser) -> AccessKey:
         key = AccessKey(f"sandbox-key-{uuid.uuid4()}", secrets.token_urlsafe(32))

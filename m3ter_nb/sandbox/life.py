@@ -14,6 +14,7 @@ from m3ter_nb.sandbox.http_server import Server, listen
 from m3ter_nb.sandbox.identity import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Identity
 from m3ter_nb.sandbox.limits import Limits
 from m3ter_nb.sandbox.moments import timestamp
+from m3ter_nb.sandbox.page import Door, is_page
 from m3ter_nb.sandbox.store import Store
 from m3ter_nb.sandbox.world import LastPage, OrganizationType, RequestRecord, World
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sandbox"]
 
-_POLL_SECONDS = 0.05
-_STOP_SECONDS = 5.0
 _LOG_AT_LEAST = 100_000
 _LONGEST_PATH = 256
 
@@ -100,8 +99,7 @@ class Sandbox:
         self._limits = Limits(clock) if limits else None
         self._lock = threading.RLock()
         self._log: list[RequestRecord] = []
-        self._server: Server | None = None
-        self._thread: threading.Thread | None = None
+        self._server: Server | Door | None = None
         self._world: World | None = None
         self.keys = Identity(clock, token_lifetime)
         self.faults = Faults(self.keys)
@@ -165,46 +163,39 @@ class Sandbox:
     def start(self) -> Self:
         """Listen and answer, from a daemon thread; harmless where it runs already.
 
+        In a browser page nobody can listen: there the requests of this process alone are answered, by urllib3's door to
+        the browser.
+
         Raises:
             OSError: the port is taken, or the data file cannot be used.
         """
         with self._lock:
             if self._server is not None:
                 return self
-            listening = listen(*self._wanted)
-            try:
-                store = Store(self._data)
-            except OSError:
-                listening.close()
-                raise
-            self._world = World(
-                self._clock,
-                self.keys,
-                store,
-                self.faults,
-                self._limits,
-                started=timestamp(self._clock()),
-                **self._switches,
-            )
-            self._server = Server(listening, build(self._world), self._record)
-            self._thread = threading.Thread(
-                target=self._server.serve_forever, args=(_POLL_SECONDS,), name="m3ter-sandbox", daemon=True
-            )
-            self._thread.start()
+            if is_page():
+                world = self._make_world()
+                server: Server | Door = Door(self._wanted[1], build(world), self._record)
+            else:
+                listening = listen(*self._wanted)
+                try:
+                    world = self._make_world()
+                except OSError:
+                    listening.close()
+                    raise
+                server = Server(listening, build(world), self._record)
+            server.begin()
+            self._world, self._server = world, server
         return self
 
     def stop(self) -> None:
         """Stop answering and close every connection; harmless where it does not run. Data in memory is gone."""
         with self._lock:
-            server, thread, world = self._server, self._thread, self._world
-            self._server = self._thread = self._world = None
-        if server is None or thread is None or world is None:
+            server, world = self._server, self._world
+            self._server = self._world = None
+        if server is None or world is None:
             return
         world.stopping.set()
-        server.shutdown()
-        server.server_close()
-        server.close_connections(_STOP_SECONDS)
-        thread.join(_STOP_SECONDS)
+        server.end()
         world.store.close()
 
     def reset(self) -> None:
@@ -217,6 +208,13 @@ class Sandbox:
         self.keys.reset()
         if self._limits is not None:
             self._limits.reset()
+
+    def _make_world(self) -> World:
+        started = timestamp(self._clock())
+        store = Store(self._data)
+        return World(
+            self._clock, self.keys, store, self.faults, self._limits, started=started, **self._switches
+        )
 
     def _record(self, method: str, path: str, status: int) -> None:
         with self._lock:

@@ -395,7 +395,7 @@ def test_the_log_keeps_no_endless_paths(sandbox: Sandbox) -> None:
 def test_tokens_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("m3ter_nb.sandbox.identity._MOST_TOKENS", 2)
     tokens = iter(["t1", "t2", "t3"])
-    monkeypatch.setattr("m3ter_nb.sandbox.identity.jwt.encode", lambda *_, **__: next(tokens))
+    monkeypatch.setattr("m3ter_nb.sandbox.signing._Rsa.sign", lambda *_: next(tokens))
     keys = Identity(lambda: 0.0, 60)
     for _ in range(3):
         keys.issue(DEMO_KEY_ID, DEMO_SECRET)
