@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from m3ter_nb.api.session import M3terSession
     from m3ter_nb.auth.credentials import Credentials
     from m3ter_nb.auth.token import Token
-    from m3ter_nb.errors import M3terError
+    from m3ter_nb.errors import M3terError, M3terWarning
     from m3ter_nb.notebook.login_form import login_form
     from m3ter_nb.sandbox import Sandbox
     from m3ter_nb.usage.report import UsageReport
@@ -35,6 +35,7 @@ __all__ = [
     "Credentials",
     "M3terError",
     "M3terSession",
+    "M3terWarning",
     "Sandbox",
     "Submission",
     "Token",
@@ -49,6 +50,7 @@ _HOMES = {
     "Credentials": "auth.credentials",
     "M3terError": "errors",
     "M3terSession": "api.session",
+    "M3terWarning": "errors",
     "Sandbox": "sandbox",
     "Submission": "usage.submission",
     "Token": "auth.token",

@@ -41,7 +41,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import requests
 
@@ -61,6 +61,7 @@ __all__ = [
     "InvalidArgument",
     "LoginRefused",
     "M3terError",
+    "M3terWarning",
     "MeasurementsRefused",
     "MissingExtra",
     "NotFound",
@@ -104,6 +105,10 @@ def _unpickled(kind: type[M3terError], args: tuple[Any, ...], state: dict[str, A
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+class M3terWarning(UserWarning):
+    """A call that is likely to mean something else than was meant: a filter or a field that the API does not know."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -274,7 +279,13 @@ class Conflict(ApiError):
 
 
 class VersionConflict(Conflict):
-    """The entity was changed by someone else since it was read; nothing was overwritten."""
+    """The entity was changed by someone else since it was read; nothing was overwritten.
+
+    Attributes:
+        changes: what they changed, where it was read again (:class:`m3ter_nb.api.update.Change`).
+    """
+
+    changes: Sequence[Any] = ()
 
 
 class RateLimited(ApiError):

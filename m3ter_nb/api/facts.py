@@ -42,7 +42,7 @@ _BELOW_ORGANIZATION: Final = re.compile(r"/organizations/[^/]+/")
 _SERVER_SET: Final = re.compile(r"id|version|dt[A-Z]\w*|\w+By", re.ASCII)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation:
     """One operation of the API.
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from m3ter_nb.api.doubts import near_path_advice
 from m3ter_nb.api.reasons import hide_tokens, reason_of
 from m3ter_nb.errors import (
     ApiError,
@@ -87,7 +88,8 @@ def _request_meaning(answer: Answer, reason: str, path: str, shown: str) -> tupl
     if answer.status == HTTPStatus.NOT_FOUND:
         if answer.method == "DELETE" and answer.attempts > 1:
             return NotFound, "An earlier attempt of this call was cut off and may have deleted it."
-        return NotFound, "Check the path and the id; a list shows which there are."
+        advice = near_path_advice(answer.method, shown)
+        return NotFound, advice or "Check the path and the id; a list shows which there are."
     if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return ApiError, _PROXY_WANTS_A_NAME
     if answer.status == HTTPStatus.REQUEST_URI_TOO_LONG:

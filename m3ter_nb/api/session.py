@@ -7,8 +7,9 @@ import re
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Never, Self, Unpack
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from m3ter_nb.api.doubts import tell_doubts
 from m3ter_nb.api.operations import METHODS, largest_page, safe_to_repeat
 from m3ter_nb.auth.signed_call import send_signed
 from m3ter_nb.errors import (
@@ -22,7 +23,7 @@ from m3ter_nb.wire.encoding import decode_body, encode_body, query_of, query_pai
 from m3ter_nb.wire.hosts import origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import requests
     from m3ter import AsyncM3ter, M3ter
@@ -43,6 +44,15 @@ __all__ = ["M3terSession"]
 _ORG_ID = re.compile(r"[\w-]+", re.ASCII)
 # A path in which nothing is to be encoded, and nothing climbs.
 _PLAIN_PATH = re.compile(r"/*[A-Za-z0-9_~-][A-Za-z0-9_~/-]*")
+_ABILITIES = """\
+  .get("products", pageSize=10)            one answer; filters by name
+  .pages("products")                       every item of a list, page by page
+  .post("products", {...})                 create, or ask
+  .update("products/ID", {"name": "New"})  change fields, keep the others
+  .put("products/ID", {...})               replace the whole
+  .delete("products/ID")                   delete, and return it as it was
+  .whoami(), .sdk(), .requests()           who this is; the login in other tools' hands
+%m3ter_docs finds what the API takes."""
 _REMEMBERED_VERSIONS = 20_000
 _JSON = {"Content-Type": "application/json"}
 
@@ -131,6 +141,10 @@ class M3terSession:
     def __repr__(self) -> str:
         return f"M3terSession({self.base_url!r}, org_id={self._org_id!r})"
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Show itself in a notebook with what it can do (IPython's protocol)."""
+        return {"text/plain": f"{self!r}\n{_ABILITIES}"}
+
     def __reduce_ex__(self, protocol: object) -> Never:
         raise InvalidArgument(
             "A m3ter session is not pickled or copied: it holds the token, and what renews it. Log in where it is needed."
@@ -166,29 +180,58 @@ class M3terSession:
 
     @without_frames
     def get(self, path: str, params: Any = None, **filters: Any) -> Any:
-        """Read; see :meth:`request`.
+        """Read: ``session.get("accounts", codes="acme")``; see :meth:`request`.
 
         Args:
             path: see :meth:`url`.
             params: the query.
-            filters: more of the query: ``session.get("products", pageSize=2)``.
+            filters: more of the query, by name.
         """
         return self._request("GET", path, _merge(params, filters))
 
     @without_frames
     def post(self, path: str, json: Any = None, *, params: Any = None) -> Any:
-        """Create, or ask; see :meth:`request`."""
+        """Create, or ask: ``session.post("products", {"name": "Storage", "code": "storage"})``; see :meth:`request`."""
         return self._request("POST", path, params, json)
 
     @without_frames
     def put(self, path: str, json: Any = None, *, params: Any = None) -> Any:
-        """Replace an entity; a missing ``version`` is that of the last read. See :meth:`request`."""
+        """Replace an entity whole: ``session.put(f"products/{product['id']}", product)``; see :meth:`request`.
+
+        What the body leaves out is lost, but for ``version``: a missing one is that of the last read. To change a few
+        fields, :meth:`update`.
+        """
         return self._request("PUT", path, params, json)
 
     @without_frames
     def delete(self, path: str, *, params: Any = None) -> Any:
-        """Delete an entity, and return it as it was; see :meth:`request`."""
+        """Delete an entity, and return it as it was: ``session.delete(f"products/{id}")``; see :meth:`request`."""
         return self._request("DELETE", path, params)
+
+    @without_frames
+    def update(self, path: str, changes: Mapping[str, Any], *, remove: Iterable[str] = ()) -> Any:
+        """Change a few fields and keep the others: ``session.update(f"products/{id}", {"name": "Storage"})``.
+
+        It reads the entity, changes it, and puts it back whole with its version, numbers digit for digit; where nothing
+        differs, nothing is sent. It neither asks nor prints.
+
+        Args:
+            path: of one entity.
+            changes: dotted keys (``address.country``, ``dataFields.0.unit``) with their values. A dict is merged into
+                the object that is there (RFC 7396), but None is a value like any other.
+            remove: dotted keys that go.
+
+        Returns:
+            dict: the entity as it is stored now.
+
+        Raises:
+            VersionConflict: somebody else changed it in between; ``changes`` holds what. Nothing was overwritten.
+            InvalidArgument: m3ter alone sets the field, or a PUT would lose what GET does not give. Nothing was sent.
+            ApiError, ConnectionFailed: as :meth:`request`.
+        """
+        from m3ter_nb.api.update import read_edit
+
+        return read_edit(self, path, changes, remove).carry_out(self)
 
     @without_frames
     def url(self, path: str, method: str = "GET") -> str:
@@ -266,9 +309,26 @@ class M3terSession:
         method = str(method).upper()
         if method not in METHODS:
             raise InvalidArgument(f"The methods of the m3ter API are {', '.join(METHODS)}.")
+        tell_doubts(method, path, params, json)
+        return self.decode(self.exchange(method, path, params, json))
+
+    @without_frames
+    def exchange(
+        self, method: str, path: str, params: Any = None, json: Any = None, *, body: bytes | None = None
+    ) -> Answer:
+        """Make one call as :meth:`request` does, and return the answer as it came.
+
+        Args:
+            method: upper case.
+            path: see :meth:`url`.
+            params: see :meth:`request`.
+            json: see :meth:`request`.
+            body: ``json``, encoded already.
+        """
         url = self.url(path, method)
-        json = self.add_version(method, path, json)
-        body = None if json is None else encode_body(json)
+        if body is None and json is not None:
+            json = self.add_version(method, path, json)
+            body = encode_body(json)
         answer, token = send_signed(
             self._source,
             self._transport,
@@ -283,14 +343,16 @@ class M3terSession:
             from m3ter_nb.api.refusals import explain
 
             raise explain(answer, org_id=self._org_id, token=token)
-        return self._decode(answer)
+        return answer
 
     def pages(self, path: str, params: Any = None, **filters: Any) -> Iterator[Any]:
-        """Yield every item of a list, page by page, newest first (https://docs.m3ter.com/api/pagination).
+        """Yield every item of a list, page by page: ``for product in session.pages("products"): ...``.
+
+        Newest first (https://docs.m3ter.com/api/pagination).
 
         Args:
             path: of the list, e.g. ``"products"``.
-            params: the query, a dict or pairs.
+            params: the query, as :meth:`request` takes it.
             filters: more of it; ``pageSize`` defaults to the largest that the list takes.
 
         Raises:
@@ -298,10 +360,12 @@ class M3terSession:
             UnexpectedAnswer: a page leads back to one that was read.
             ApiError, ConnectionFailed: as :meth:`request`.
         """
-        asked = {"pageSize": largest_page(path), **dict(params or ()), **filters}
+        asked = {**_by_name(params), **filters}
+        tell_doubts("GET", path, asked, None)
+        asked.setdefault("pageSize", largest_page(path))
         seen = {asked.get("nextToken")}
         while True:
-            page = self.request("GET", path, params=asked)
+            page = self.decode(self.exchange("GET", path, asked))
             items = page.get("data") if isinstance(page, dict) else None
             if not isinstance(items, list):
                 raise InvalidArgument(f"{path} is not a list: its answer has no data. Use a plain GET.")
@@ -431,7 +495,13 @@ class M3terSession:
 
         return async_sdk_client(self._source, self._transport, self.org_id, **options)
 
-    def _decode(self, answer: Answer) -> Any:
+    @without_frames
+    def decode(self, answer: Answer) -> Any:
+        """Return the JSON of an answer; None where it is empty.
+
+        Raises:
+            UnexpectedAnswer: it is no JSON.
+        """
         content = answer.content
         if not content.strip():
             return None
@@ -462,6 +532,21 @@ def _merge(params: Any, filters: dict[str, Any]) -> Any:
     if isinstance(params, (str, bytes)):
         return "&".join(filter(None, (query_of(params), query_of(filters))))
     return [*query_pairs(params), *query_pairs(filters)]
+
+
+def _by_name(params: Any) -> dict[str, Any]:
+    """Return a query by name; a name that comes twice has a list of values."""
+    if isinstance(params, (str, bytes)):
+        params = parse_qsl(query_of(params), keep_blank_values=True)
+    query: dict[str, Any] = {}
+    for name, value in params.items() if hasattr(params, "items") else params or ():
+        both = [*_as_list(query[name]), *_as_list(value)] if name in query else value
+        query[name] = both
+    return query
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _quote(path: str) -> str:

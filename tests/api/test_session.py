@@ -480,3 +480,38 @@ def _reachable(root: object) -> list[str]:
             todo += gc.get_referents(item)
     sealed = [item.open() for item in seen.values() if isinstance(item, Sealed)]
     return [item for item in seen.values() if isinstance(item, str)] + sealed
+
+
+def test_filters_are_named_or_given_as_the_query(session: M3terSession, sandbox: Sandbox) -> None:
+    ids = [session.post("products", {"name": "x", "code": code})["id"] for code in ("a", "b", "c")]
+
+    assert len(session.get("products", pageSize=2)["data"]) == 2
+    assert len(session.get("products", {"pageSize": 2})["data"]) == 2
+    assert len(session.get("products", params="pageSize=1")["data"]) == 1
+    assert len(session.get("products", {"pageSize": 2}, ids=ids[:1])["data"]) == 1
+    assert len(session.get("products", "pageSize=2", ids=ids[0])["data"]) == 1
+    assert [p["id"] for p in session.pages("products", {"pageSize": 1}, ids=ids[:2])] == ids[1::-1]
+    assert [p["id"] for p in session.pages("products", [("ids", ids[0]), ("ids", ids[2])])] == [
+        ids[2],
+        ids[0],
+    ]
+    assert [p["id"] for p in session.pages("products", f"ids={ids[0]}")] == ids[:1]
+
+
+def test_a_body_is_the_second_argument_or_named(session: M3terSession) -> None:
+    one = session.post("products", {"name": "x", "code": "a"})
+    two = session.post("products", json={"name": "x", "code": "b"}, params=None)
+
+    assert session.put(f"products/{one['id']}", {**one, "name": "y"})["name"] == "y"
+    assert session.put(f"products/{two['id']}", json={**two, "name": "z"})["name"] == "z"
+
+
+def test_a_session_shows_what_it_can_do(session: M3terSession) -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    shown, _ = DisplayFormatter().format(session)
+
+    assert shown["text/plain"].startswith(repr(session))
+    for method in ("get", "pages", "post", "update", "put", "delete", "whoami", "sdk"):
+        assert f".{method}(" in shown["text/plain"]
+        assert callable(getattr(session, method))
