@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from m3ter_nb.api.doubts import tell_unknown_changes
 from m3ter_nb.api.exact import decode_exactly, encode_exactly, is_same
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from m3ter_nb.api.facts import Operation
-    from m3ter_nb.api.session import M3terSession
+    from m3ter_nb.wire.answer import Answer
 
-__all__ = ["ABSENT", "Change", "Edit", "differences", "read_edit"]
+__all__ = ["ABSENT", "Calls", "Change", "Edit", "differences", "read_edit"]
 
 ABSENT: Final = object()
 """Stands for a field that is not there."""
@@ -30,6 +30,18 @@ ABSENT: Final = object()
 _ALWAYS_SET_BY_SERVER: Final = frozenset({"id", "version"})
 # Stars or bullets, alone or with the first and last letters of what they hide.
 _MASKED: Final = re.compile(r"\S{0,8}[*•●]{3,}\S{0,8}")
+
+
+class Calls(Protocol):
+    """What an edit needs of a :class:`~m3ter_nb.M3terSession`."""
+
+    def exchange(
+        self, method: str, path: str, params: Any = None, json: Any = None, *, body: bytes | None = None
+    ) -> Answer:
+        """Make one call, and return the answer as it came."""
+
+    def decode(self, answer: Answer) -> Any:
+        """Return the JSON of an answer."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +82,7 @@ class Edit:
         """What differs, field by field."""
         return list(differences(self.before, self.after))
 
-    def carry_out(self, session: M3terSession) -> Any:
+    def carry_out(self, session: Calls) -> Any:
         """Send the entity; where nothing differs, nothing is sent. Return it as it is stored now.
 
         Raises:
@@ -97,9 +109,7 @@ class Edit:
         raise conflict
 
 
-def read_edit(
-    session: M3terSession, path: str, changes: Mapping[str, Any], remove: Iterable[str] = ()
-) -> Edit:
+def read_edit(session: Calls, path: str, changes: Mapping[str, Any], remove: Iterable[str] = ()) -> Edit:
     """Read an entity and return it with its changes; nothing is sent yet.
 
     Args:

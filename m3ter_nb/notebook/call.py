@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from m3ter_nb.api.operations import largest_page, reads_only
 from m3ter_nb.errors import ConfirmationNeeded, M3terError
+from m3ter_nb.views.foreign import spell_out
 from m3ter_nb.views.records import Records, as_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from m3ter_nb.api.update import Edit
     from m3ter_nb.notebook.call_line import Call
     from m3ter_nb.notebook.logins import Login
 
-__all__ = ["WriteGuard", "make_call", "snippet"]
+__all__ = ["WriteGuard", "carry_out", "make_call", "snippet"]
 
 # Seconds before a progress bar appears: a short list needs none.
 _PROGRESS_DELAY = 1.0
@@ -24,7 +26,7 @@ _YES = {"y", "yes"}
 
 
 class WriteGuard:
-    """Asks once before the first write to each PRODUCTION organization.
+    """Asks before a write to a PRODUCTION organization: once for each organization, and before each change of fields.
 
     Args:
         ask: returns what puts a question and returns the answer; None where nobody can answer.
@@ -72,7 +74,8 @@ class WriteGuard:
         session, kind = login.session, login.organization_type
         if session.base_url == self._sandbox_url() or kind == "SANDBOX" or (not kind and session.is_loopback):
             return False
-        what = f"{what} to a {kind or 'possibly PRODUCTION'} organization ({session.org_id})"
+        organization = spell_out(login.organization or session.org_id)
+        what = f"{what} to the {kind or 'possibly PRODUCTION'} organization {organization}"
         ask = self._ask()
         if ask is None:
             raise ConfirmationNeeded(
@@ -85,6 +88,38 @@ class WriteGuard:
         if answer.strip().lower() not in _YES:
             raise ConfirmationNeeded("Not confirmed: nothing was sent.")
         return True
+
+
+def carry_out(login: Login, call: Call, guard: WriteGuard | None, say: Callable[[str], None]) -> Any:
+    """Do what a line asks for: show the request, change fields, or make the call.
+
+    Args:
+        login: which one.
+        call: what the line asks for.
+        guard: asks before a write, or None.
+        say: tells the person something.
+
+    Raises:
+        ConfirmationNeeded: nobody confirmed a write.
+        M3terError: as :func:`make_call`, or :func:`m3ter_nb.notebook.edit.make_edit`.
+    """
+    if call.show:
+        say(snippet(login, call))
+        return None
+    if call.edits is not None:
+        from m3ter_nb.notebook.edit import make_edit
+
+        def confirm(edit: Edit) -> None:
+            if guard is not None:
+                keys = [change.key for change in edit.changes]
+                shown = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
+                what = f"{call.method} {call.path} writes {shown}"
+                guard.check_each(login, what, yes=call.yes)
+
+        return make_edit(login, call.path, call.edits, confirm, say)
+    if guard is not None:
+        guard.check(login, call)
+    return make_call(login, call, say)
 
 
 def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:

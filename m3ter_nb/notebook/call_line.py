@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from m3ter_nb.api.facts import METHODS, resources
 from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.notebook.edit import Edits, read_edits
 from m3ter_nb.notebook.placeholders import (
     evaluate,
     fill_json,
@@ -21,6 +22,7 @@ from m3ter_nb.notebook.placeholders import (
     fill_query,
     json_value,
     placeholder_end,
+    split_query,
 )
 from m3ter_nb.wire.encoding import encode_body
 
@@ -29,10 +31,13 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "OPTIONS", "Call", "completions", "parse_call"]
 
-OPTIONS: Final = ("--all", "--body", "--limit", "--name", "--show", "--yes")
+OPTIONS: Final = (*("--all", "--body", "--diff", "--limit", "--name", "--set", "--show", "--unset", "--yes"),)
 SHOWABLE: Final = ("curl", "python")
 
 _VALUED: Final = frozenset({"--body", "--limit", "--name", "--show"})
+# Each takes the words up to the next option.
+_LISTS: Final = frozenset({"--set", "--unset"})
+_EDITING: Final = ("--set", "--unset", "--diff")
 _BODY: Final = "--body"
 _EXAMPLE: Final = "%m3ter GET products pageSize=10"
 _CELL_FIRST_LINE: Final = 2  # the magic itself is the first line of the cell
@@ -56,6 +61,7 @@ class Call:
         show: ``"curl"`` or ``"python"`` to show the request instead of sending it, or None.
         name: which login (``--name staging``), or None.
         yes: a write to PRODUCTION is confirmed.
+        edits: the fields to change, or None where the call is sent as it is.
     """
 
     method: str
@@ -67,6 +73,7 @@ class Call:
     show: str | None = None
     name: str | None = None
     yes: bool = False
+    edits: Edits | None = None
 
 
 class _Word(NamedTuple):
@@ -89,24 +96,27 @@ def parse_call(line: str, cell: str | None, namespace: Mapping[str, Any]) -> Cal
     method = _method(words)
     if len(words) == 1:
         raise InvalidArgument(f"{method} needs a path: {_EXAMPLE}.")
-    path, *pairs = words[1:]
+    path, in_path = split_query(words[1])
+    pairs = [*in_path, *words[2:]]
     params = _params(pairs, namespace, after_body=_BODY in options)
-    body = _body(options.get(_BODY), cell, namespace)
+    body = _body(_last(options, _BODY), cell, namespace)
     if body is not None and method == "GET":
         raise InvalidArgument("GET sends no body: take the body away, or use POST or PUT.")
     paging = [option for option in ("--all", "--limit") if option in options]
     if paging and method != "GET":
         raise InvalidArgument(f"{paging[0]} reads a list, so it goes with GET, not with {method}.")
+    path = fill_path(path, namespace)
     return Call(
         method=method,
-        path=fill_path(path, namespace),
+        path=path,
         params=params,
         json=body,
         all="--all" in options,
-        limit=_limit(options.get("--limit"), namespace),
-        show=_show(options.get("--show")),
-        name=_name(options.get("--name")),
+        limit=_limit(_last(options, "--limit"), namespace),
+        show=_show(_last(options, "--show")),
+        name=_name(_last(options, "--name")),
         yes="--yes" in options,
+        edits=_edits(options, method, path, namespace, has_more=bool(params) or body is not None),
     )
 
 
@@ -246,12 +256,13 @@ def _method(words: list[str]) -> str:
     raise InvalidArgument(f"There is no such method: use {known}.{_did_you_mean(method, METHODS)}")
 
 
-def _options(words: list[_Word]) -> tuple[dict[str, str], list[str]]:
+def _options(words: list[_Word]) -> tuple[dict[str, list[str]], list[str]]:
     """Separate options, with their values, from the other words; they may stand anywhere."""
-    options: dict[str, str] = {}
+    options: dict[str, list[str]] = {}
     others: list[str] = []
-    remaining = iter(words)
-    for word in remaining:
+    remaining = list(words)
+    while remaining:
+        word = remaining.pop(0)
         if not (word.plain and word.text.startswith("-")):
             others.append(word.text)
             continue
@@ -260,18 +271,62 @@ def _options(words: list[_Word]) -> tuple[dict[str, str], list[str]]:
             raise InvalidArgument(
                 f"There is no such option.{_did_you_mean('--' + option.lstrip('-'), OPTIONS)}"
             )
-        if option in options:
+        if option in options and option not in _LISTS:
             raise InvalidArgument(f"{option} is given twice.")
-        if option not in _VALUED:
-            if equals:
-                raise InvalidArgument(f"{option} takes no value.")
-        elif not equals:
-            following = next(remaining, None)
-            if following is None or (following.plain and following.text in OPTIONS):
-                raise InvalidArgument(f"{option} needs a value.")
-            value = following.text
-        options[option] = value
+        options.setdefault(option, []).extend(_values_of(option, value if equals else None, remaining))
     return options, others
+
+
+def _values_of(option: str, value: str | None, remaining: list[_Word]) -> list[str]:
+    """Return the values of an option, and take those away that are words of their own.
+
+    Args:
+        option: one of ``OPTIONS``.
+        value: what stands behind its ``=``, or None.
+        remaining: the words that follow.
+    """
+    values = [] if value is None else [value]
+    if option in _LISTS:
+        while remaining and not (remaining[0].plain and remaining[0].text.startswith("-")):
+            values.append(remaining.pop(0).text)
+        if not values:
+            raise InvalidArgument(f"{option} needs a key.")
+    elif option not in _VALUED:
+        if values:
+            raise InvalidArgument(f"{option} takes no value.")
+    elif not values:
+        if not remaining or (remaining[0].plain and remaining[0].text in OPTIONS):
+            raise InvalidArgument(f"{option} needs a value.")
+        values.append(remaining.pop(0).text)
+    return values
+
+
+def _last(options: Mapping[str, list[str]], option: str) -> str | None:
+    """Return the value of an option that has one, or None."""
+    return options[option][-1] if options.get(option) else None
+
+
+def _edits(
+    options: Mapping[str, list[str]],
+    method: str,
+    path: str,
+    namespace: Mapping[str, Any],
+    *,
+    has_more: bool,
+) -> Edits | None:
+    """Return the changes of a line that changes fields; it takes neither a body nor a query."""
+    given = [option for option in _EDITING if option in options]
+    if not given:
+        return None
+    if method != "PUT":
+        raise InvalidArgument(
+            f"{given[0]} changes fields of what is there, so it goes with PUT, not with {method}."
+        )
+    if has_more or "--show" in options:
+        raise InvalidArgument(f"{given[0]} goes with no body, no --show and no key=value before it.")
+    return read_edits(
+        options.get("--set", ()), options.get("--unset", ()), path, namespace, only_shows="--diff" in options
+    )
 
 
 def _params(

@@ -168,25 +168,22 @@ class M3terMagics(Magics):
         --name NAME     which login, where there are several
         --yes           do not ask before a write to a PRODUCTION organization
 
+        PUT PATH --set key=value ... --unset key ... changes these fields alone: it reads the entity, shows what changes,
+        and puts it back whole with its version. Dotted keys lead into objects and lists.
+        --diff          show what would change, and send nothing
+
         products = %m3ter GET products --all
         %m3ter GET accounts codes=acme
         %m3ter help accounts            what can be called, and with what
-        %m3ter PUT products/{{product["id"]}} --body product
+        %m3ter PUT products/{{product["id"]}} --set name="New name" customFields.tier=gold
         """
         if (question := asked_about(line)) is not None:
             return _look_up(question)
-        from m3ter_nb.notebook.call import make_call, snippet
         from m3ter_nb.notebook.call_line import parse_call
 
         # Within a function, its own names go first, as everywhere in Python.
         call = parse_call(line, cell, {**self._shell.user_ns, **(local_ns or {})})
-        login = self._logins.get(call.name or DEFAULT_NAME)
-        if call.show:
-            _say(snippet(login, call))
-            return None
-        if self.confirm_writes:
-            self._workbench.guard.check(login, call)
-        return make_call(login, call, _say)
+        return self._workbench.call(self._logins.get(call.name or DEFAULT_NAME), call)
 
     @no_var_expand
     @option("source", help="a frame's name, or a path or glob of CSV or Parquet files")
@@ -328,6 +325,8 @@ class M3terMagics(Magics):
     def _before_cell(self, _info: object = None) -> None:
         self._idle.before_cell()
         self._logins.before_cell()
+        if "_workbench" in vars(self):
+            self._workbench.before_cell()
 
     def _after_cell(self, _result: object = None) -> None:
         self._idle.after_cell()

@@ -15,12 +15,21 @@ from collections.abc import Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, Final, NoReturn
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_plus
 
 from m3ter_nb.errors import InvalidArgument, M3terError
 from m3ter_nb.wire.encoding import plain_value
 
-__all__ = ["evaluate", "fill_json", "fill_path", "fill_query", "json_value", "placeholder_end"]
+__all__ = [
+    "evaluate",
+    "fill_json",
+    "fill_path",
+    "fill_query",
+    "fill_text",
+    "json_value",
+    "placeholder_end",
+    "split_query",
+]
 
 LONGEST_EXPRESSION: Final = 2_000
 """Characters between ``{{`` and ``}}``."""
@@ -30,6 +39,8 @@ _MARKS: Final = re.compile(r'\\.|"|\{\{', re.DOTALL)
 _CONSTANT: Final = re.compile(r'"(?:\\.|[^"\\])*"|(-?Infinity|NaN)', re.DOTALL)
 # What RFC 3986 section 3.3 allows in a path, the slash, a percent sign that is already there, and an IPv6 host.
 _PATH_SAFE: Final = "/%:@!$&'()*+,;=~[]"
+# What a shell, and IPython in other magics, would fill in.
+_FILLED_ELSEWHERE: Final = re.compile(r"\$\{?[A-Za-z_]\w*\}?|\{[A-Za-z_][^{}]*\}")
 _SHOWN_CHARS: Final = 200
 
 
@@ -103,13 +114,15 @@ def fill_path(text: str, namespace: Mapping[str, Any]) -> str:
     for literal, expression in _parts(text):
         if any(mark in literal for mark in "?#"):
             raise InvalidArgument(
-                "A path holds no ? and no #: write the query behind it, as key=value (pageSize=10)."
+                "A path holds no # and no second ?: write the query behind it, as key=value (pageSize=10)."
             )
         if any(mark in literal for mark in "{}"):
             raise InvalidArgument(
                 f"{_excerpt(text)}: a value is written {{{{name}}}}. A path without a leading slash is already under "
                 "/organizations/{orgId}/: 'products' is enough."
             )
+        if any(map(_FILLED_ELSEWHERE.fullmatch, literal.split("/"))):
+            raise InvalidArgument(f"{_excerpt(text)}: a value is written {{{{name}}}}.")
         parts.append(_quoted(literal, _PATH_SAFE))
         if expression is not None:
             written = f"{{{{{expression}}}}}"
@@ -155,8 +168,45 @@ def fill_query(text: str, namespace: Mapping[str, Any]) -> str | list[str]:
             return items
         parts.append(",".join(items))
     filled = "".join(parts)
+    if len(pieces) == 1 and any(map(_FILLED_ELSEWHERE.fullmatch, text.split(","))):
+        raise InvalidArgument(f"{_excerpt(text)}: a value is written {{{{name}}}}.")
     _quoted(filled, "")
     return filled
+
+
+def fill_text(text: str, namespace: Mapping[str, Any]) -> str:
+    """Fill a text; a value is written as text, and everything around it stays as it is.
+
+    Raises:
+        InvalidArgument: a value that is no text, number or date, or is a token.
+    """
+    parts = []
+    for literal, expression in _parts(text):
+        parts.append(literal)
+        if expression is not None:
+            written = f"{{{{{expression}}}}}"
+            parts.append(_text(evaluate(expression, namespace, written=written), written))
+    return "".join(parts)
+
+
+def split_query(text: str) -> tuple[str, list[str]]:
+    """Split a path from the query behind it, which is decoded: ``products?ids=a%20b`` and ``["ids=a b"]``.
+
+    A question mark or an ampersand within ``{{expression}}`` is part of the expression.
+    """
+    pieces = [""]
+    asked = False
+    for literal, expression in _parts(text):
+        for mark in re.split(r"([?&])", literal):
+            if (mark == "?" and not asked) or (mark == "&" and asked):
+                asked = True
+                pieces.append("")
+            else:
+                pieces[-1] += unquote_plus(mark) if asked else mark
+        if expression is not None:
+            pieces[-1] += f"{{{{{expression}}}}}"
+    path, *pairs = pieces
+    return path, [pair for pair in pairs if pair]
 
 
 def fill_json(cell: str, namespace: Mapping[str, Any], *, first_line: int = 1) -> Any:

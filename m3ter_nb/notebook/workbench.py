@@ -6,7 +6,7 @@ Made with the first magic that is run, not with the extension: what it is made o
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.display import display, publish_display_data
 
@@ -27,16 +27,18 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from m3ter_nb.notebook.call import WriteGuard
+    from m3ter_nb.notebook.call_line import Call
     from m3ter_nb.notebook.idle import IdleWatch
-    from m3ter_nb.notebook.logins import Logins
+    from m3ter_nb.notebook.logins import Login, Logins
 
 __all__ = ["LoginConfig", "Workbench"]
 
 
 class LoginConfig(Protocol):
-    """What ``%config M3terMagics`` sets for logins."""
+    """What ``%config M3terMagics`` sets for logins and calls."""
 
     base_url: str
+    confirm_writes: bool
     connect_timeout: float
     read_timeout: float
     total_timeout: float
@@ -70,6 +72,7 @@ class Workbench:
         self._shell = shell
         self._config = config
         self._say = say
+        self._doubted: set[str] = set()
         self.twin = SandboxControl()
         desk = Desk(say, _show, cell=lambda: shell.execution_count, idle=lambda: idle.seconds)
         self.flow = LoginFlow(logins, self.twin, desk)
@@ -108,6 +111,27 @@ class Workbench:
             margin=self._config.refresh_margin,
         )
         return self.flow.login(options, front_end.look_at(self._shell))
+
+    def call(self, login: Login, call: Call) -> Any:
+        """Make a call of ``%m3ter``; what the API does not know of it is said once a cell.
+
+        Raises:
+            M3terError: as :func:`m3ter_nb.notebook.call.carry_out`.
+        """
+        from m3ter_nb.api.doubts import heard_by
+        from m3ter_nb.notebook.call import carry_out
+
+        with heard_by(self._say_once):
+            return carry_out(login, call, self.guard if self._config.confirm_writes else None, self._say)
+
+    def before_cell(self) -> None:
+        """Forget what was said in the cell before."""
+        self._doubted.clear()
+
+    def _say_once(self, doubt: str) -> None:
+        if doubt not in self._doubted:
+            self._doubted.add(doubt)
+            self._say(doubt)
 
     def show_login(self, arguments: Namespace) -> None:
         """Print the token request as code that runs, and log in to nothing."""

@@ -215,8 +215,8 @@ def test_a_token_stays_out_of_path_query_and_body() -> None:
         assert "eyJ" not in message
 
 
-def test_a_query_in_the_path_is_explained() -> None:
-    assert "key=value (pageSize=10)" in refusal("GET products?pageSize=10")
+def test_a_fragment_in_the_path_is_explained() -> None:
+    assert "A path holds no # and no second ?" in refusal("GET products#top")
 
 
 def test_a_path_copied_from_the_documentation_is_explained() -> None:

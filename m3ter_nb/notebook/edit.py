@@ -1,0 +1,181 @@
+"""``%m3ter PUT PATH --set key=value ... --unset key ... --diff``: what it means, and what it does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from m3ter_nb.api.exact import decode_exactly
+from m3ter_nb.api.facts import field_at, find, relative
+from m3ter_nb.api.update import ABSENT, read_edit
+from m3ter_nb.errors import InvalidArgument, VersionConflict
+from m3ter_nb.notebook.placeholders import evaluate, fill_text, json_value, placeholder_end
+from m3ter_nb.views.changes import unified
+from m3ter_nb.views.records import as_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from m3ter_nb.api.update import Change, Edit
+    from m3ter_nb.notebook.logins import Login
+
+__all__ = ["Edits", "make_edit", "read_edits"]
+
+_KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "integer": ((int,), "a whole number"),
+    "number": ((int, float), "a number"),
+    "boolean": ((bool,), "true or false"),
+    "array": ((list,), "a list in JSON"),
+    "object": ((dict,), "an object in JSON"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """The changes that a line asks for.
+
+    Attributes:
+        changes: dotted keys with their values.
+        remove: dotted keys that go.
+        only_shows: whether nothing is sent.
+    """
+
+    changes: dict[str, Any] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    only_shows: bool = False
+
+
+def read_edits(
+    sets: Sequence[str], unsets: Sequence[str], path: str, namespace: Mapping[str, Any], *, only_shows: bool
+) -> Edits:
+    """Read what stands behind ``--set`` and ``--unset``.
+
+    A value is read by the field's type where the table of the API knows it, else as JSON where it can be, else as text;
+    ``{{expression}}`` alone keeps its value.
+
+    Args:
+        sets: ``key=value`` each.
+        unsets: a key each.
+        path: of the entity.
+        namespace: the user's variables.
+        only_shows: whether nothing is sent.
+
+    Raises:
+        InvalidArgument: a pair is malformed, or its value is not of the field's type. Nothing was sent.
+    """
+    operation = find("PUT", path)
+    changes: dict[str, Any] = {}
+    for pair in sets:
+        key, equals, text = pair.partition("=")
+        if not key or not equals or "{" in key:
+            raise InvalidArgument('What follows --set is written key=value, such as name="New name".')
+        if key in changes:
+            raise InvalidArgument(f"{key} is set twice: keep one of them.")
+        shape = field_at(operation.body, key.split(".")) if operation is not None else None
+        changes[key] = _value(key, text, shape or {}, namespace)
+    if any("=" in key for key in unsets):
+        raise InvalidArgument("--unset takes keys alone, without a value.")
+    if not changes and not unsets:
+        raise InvalidArgument(
+            "--diff shows what --set key=value and --unset key would change: add one of them."
+        )
+    return Edits(changes, tuple(unsets), only_shows)
+
+
+def make_edit(
+    login: Login, path: str, edits: Edits, confirm: Callable[[Edit], None], say: Callable[[str], None]
+) -> Any:
+    """Read an entity, show what changes, and put it back whole.
+
+    Args:
+        login: whose entity it is.
+        path: where it is.
+        edits: what changes.
+        confirm: lets it pass, or raises.
+        say: tells the person something.
+
+    Returns:
+        Record | None: the entity as it is stored now; None where it was only shown.
+
+    Raises:
+        M3terError: as :meth:`m3ter_nb.M3terSession.update`.
+    """
+    session = login.session
+    edit = read_edit(session, path, edits.changes, edits.remove)
+    if not edit.changes:
+        say("Nothing to change: it is as you say already. Nothing was sent.")
+        return None if edits.only_shows else as_records(edit.answer, path=path)
+    say(unified(_heading(edit), _rows(edit.changes)))
+    if edits.only_shows:
+        say("Nothing was sent.")
+        return None
+    confirm(edit)
+    try:
+        return as_records(edit.carry_out(session), path=path)
+    except VersionConflict as error:
+        if error.changes:
+            say(unified("What somebody else changed in between:", _rows(error.changes)))
+        raise
+
+
+def _heading(edit: Edit) -> str:
+    name = next((edit.before[key] for key in ("name", "code") if isinstance(edit.before.get(key), str)), "")
+    version = edit.before.get("version")
+    return (
+        relative(edit.path)
+        + (f' "{name}"' if name else "")
+        + (f", version {version}" if version is not None else "")
+    )
+
+
+def _rows(changes: Iterable[Change]) -> Iterable[tuple[str, Sequence[Any], Sequence[Any]]]:
+    for change in changes:
+        yield (
+            change.key,
+            () if change.before is ABSENT else (change.before,),
+            () if change.after is ABSENT else (change.after,),
+        )
+
+
+def _value(key: str, text: str, shape: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
+    if text.startswith("{{") and placeholder_end(text, 0) == len(text):
+        return json_value(evaluate(text[2:-2], namespace, written=text), text)
+    text = fill_text(text, namespace)
+    kind = str(shape.get("type"))
+    if kind == "string" or "enum" in shape:
+        return text
+    if kind in _KINDS:
+        return _typed(key, text, *_KINDS[kind])
+    try:
+        return decode_exactly(text)
+    except (ValueError, RecursionError) as error:
+        if _is_almost_json(text):
+            raise InvalidArgument(
+                f"{key}: NaN and Infinity are no values of JSON. Nothing was sent."
+            ) from error
+        return text
+
+
+def _typed(key: str, text: str, types: tuple[type, ...], named: str) -> Any:
+    try:
+        value = decode_exactly(text)
+    except (ValueError, RecursionError):
+        value = ABSENT
+    if value is None or (isinstance(value, types) and (isinstance(value, bool) is (bool in types))):
+        return value
+    hint = (
+        " White space and quotes go into single quotes: --set 'key={\"a\": 1}'."
+        if types[0] in (list, dict)
+        else ""
+    )
+    raise InvalidArgument(f"{key} takes {named}.{hint} To take it away, --unset {key}. Nothing was sent.")
+
+
+def _is_almost_json(text: str) -> bool:
+    """Tell whether a text is JSON but for NaN and Infinity, which Python's parser takes."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
