@@ -37,6 +37,7 @@ class Token(str):
     _lifetime: float | None
     _received: Moment
 
+    @without_frames
     def __new__(
         cls, access_token: str, expires_in: float | None = None, *, clock: Clock = SYSTEM_CLOCK
     ) -> Self:
