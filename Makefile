@@ -60,6 +60,7 @@ notebooks: $(VENV)/.test
 
 browser: $(VENV)/.test
 	$(BIN)/python tests/browser/browsers.py --install
+	$(BIN)/python tests/helpers/keychains.py --install
 
 bench: $(VENV)/.bench  ## measure ours beside the alternatives
 	$(BIN)/python benchmarks/run.py

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from m3ter_nb.api.login import login
     from m3ter_nb.api.session import M3terSession
     from m3ter_nb.auth.credentials import Credentials
+    from m3ter_nb.auth.profiles import forget, profiles
     from m3ter_nb.auth.token import Token
     from m3ter_nb.errors import M3terError, M3terWarning
     from m3ter_nb.notebook.login_form import login_form
@@ -40,9 +41,11 @@ __all__ = [
     "Submission",
     "Token",
     "UsageReport",
+    "forget",
     "load_ipython_extension",
     "login",
     "login_form",
+    "profiles",
     "unload_ipython_extension",
 ]
 
@@ -55,8 +58,10 @@ _HOMES = {
     "Submission": "usage.submission",
     "Token": "auth.token",
     "UsageReport": "usage.report",
+    "forget": "auth.profiles",
     "login": "api.login",
     "login_form": "notebook.login_form",
+    "profiles": "auth.profiles",
 }
 
 

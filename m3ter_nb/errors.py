@@ -11,6 +11,7 @@
     ├── CredentialsError           mend the key id, the secret or where they come from
     │   ├── CredentialsMissing     nothing to log in with, or only half of it
     │   ├── CredentialsConflict    two sources contradict each other
+    │   ├── KeychainUnavailable    the keychain of the system is not there, or locked
     │   ├── LoginRefused           m3ter does not accept this key id and secret
     │   └── OrganizationMismatch   the token belongs to another organization
     ├── NotLoggedIn                run %m3ter_login
@@ -59,6 +60,7 @@ __all__ = [
     "Forbidden",
     "Interrupted",
     "InvalidArgument",
+    "KeychainUnavailable",
     "LoginRefused",
     "M3terError",
     "M3terWarning",
@@ -144,6 +146,18 @@ class CredentialsMissing(CredentialsError):
 
 class CredentialsConflict(CredentialsError):
     """Two sources, or two variables of one source, contradict each other."""
+
+
+class KeychainUnavailable(CredentialsError):
+    """The keychain of the operating system is not there, does not answer, or does not keep what it is given.
+
+    Attributes:
+        locked: whether it did not answer in time, so that it may well hold what was asked for.
+    """
+
+    def __init__(self, message: str, *, locked: bool = False) -> None:
+        super().__init__(message)
+        self.locked = locked
 
 
 class LoginRefused(CredentialsError):

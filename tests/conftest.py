@@ -30,7 +30,10 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.register_profile("explore", deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("repeatable")
 
-_LEAKY = (*VARIABLES, "NETRC", "BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL")
+_PLACES = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL", "XDG_CONFIG_HOME")
+_LEAKY = (*VARIABLES, "M3TER_PROFILE", "NETRC", *_PLACES)
+# No test touches the developer's own keychain; those of the keychain bring one.
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 

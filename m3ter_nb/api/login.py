@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from m3ter_nb.api.session import M3terSession
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.grant import fetch_token
+from m3ter_nb.auth.search import recall, search
 from m3ter_nb.auth.settings import find_settings, read_environ
 from m3ter_nb.auth.source import DEFAULT_MARGIN, TokenSource
 from m3ter_nb.auth.token import Token, ready_token
-from m3ter_nb.errors import CredentialsMissing, InvalidArgument
+from m3ter_nb.errors import CredentialsMissing, InvalidArgument, LoginRefused
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
@@ -38,6 +39,7 @@ def login(
     *,
     base_url: str | None = None,
     org_id: str | None = None,
+    profile: str | None = None,
     refresh: bool = True,
     dotenv: str | os.PathLike[str] | None = None,
     timeout: Timeout | tuple[float, float] | float = DEFAULT_TIMEOUT,
@@ -50,9 +52,11 @@ def login(
     """Log in to m3ter and return a session; the token request is made at once.
 
     Args:
-        credentials: of a service user; None to find them in the environment, then in ``.env``.
+        credentials: of a service user; None to find them: the environment, ``.env``, the platform's secrets, the
+            remembered profile (``M3TER_PROFILE``, else ``default``).
         base_url: of the API; None: ``M3TER_BASE_URL``, then production.
         org_id: the organization that the token must be for; None: ``M3TER_ORG_ID``, else whatever the token says.
+        profile: the remembered login to take, whatever the environment holds.
         refresh: whether the token is renewed; if not, no secret is kept.
         dotenv: a ``.env`` file to take everything from.
         timeout: seconds to wait: one number, or two for the connection and for each piece of an answer.
@@ -66,16 +70,20 @@ def login(
     Raises:
         CredentialsError: missing, contradictory or refused credentials, or another organization's.
         ConnectionFailed: the host could not be reached.
-        InvalidArgument: a malformed or unsafe base URL, or an argument of the wrong type.
+        InvalidArgument: a malformed or unsafe base URL, an argument of the wrong type, or two that exclude each other.
+        UnsafeDestination: a remembered secret would go to another host than its own.
     """
     if credentials is not None and not isinstance(credentials, Credentials):
         raise InvalidArgument("login() takes m3ter_nb.Credentials(key_id, secret), or nothing.")
+    if sum(given is not None for given in (credentials, profile, dotenv)) > 1:
+        raise InvalidArgument("credentials, profile and dotenv exclude each other; give one of them.")
     if credentials is None:
-        settings = find_settings(dotenv=dotenv)
+        settings = _found(profile, dotenv)
         if not settings.complete:
             raise CredentialsMissing(
                 "No credentials: set M3TER_API_KEY and M3TER_API_SECRET in the environment or in a .env file "
-                f"(or M3TER_API_TOKEN for a ready token). {' '.join(settings.notes)}".rstrip(),
+                "(or M3TER_API_TOKEN for a ready token), or remember them once (python -m m3ter_nb login). "
+                f"{' '.join(settings.notes)}".rstrip(),
             )
     else:
         # Credentials that were handed over go to the host that the caller or the environment names, as in the SDKs;
@@ -123,7 +131,7 @@ def open_session(
         identity = hash(token)
     else:
         fetch = partial(fetch_token, settings.credentials, transport, clock=clock)
-        token = fetch()
+        token = _first_token(fetch, settings)
         identity = hash(settings.credentials.key_id)
     source = TokenSource(
         token,
@@ -134,6 +142,26 @@ def open_session(
         identity=identity,
     )
     return M3terSession(source, transport, org_id=settings.org_id, credentials_source=settings.source)
+
+
+def _found(profile: str | None, dotenv: str | os.PathLike[str] | None) -> Settings:
+    if profile is not None:
+        return recall(profile)
+    return search() if dotenv is None else find_settings(dotenv=dotenv)
+
+
+def _first_token(fetch: Callable[[], Token], settings: Settings) -> Token:
+    try:
+        return fetch()
+    except LoginRefused as error:
+        if not settings.profile:
+            raise
+        raise LoginRefused(
+            f"m3ter does not accept the key that is remembered as the profile {settings.profile} ({error.status}): it was "
+            f"rotated, or made inactive. Log in with the new one (%m3ter_login --form --remember --profile "
+            f"{settings.profile}), or forget this one (%m3ter_logout --forget {settings.profile}).",
+            status=error.status,
+        ) from None
 
 
 def _given_token(settings: Settings, clock: Clock) -> Token:

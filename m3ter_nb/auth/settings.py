@@ -25,13 +25,20 @@ from m3ter_nb.auth.variables import (
     TOKEN_VARIABLE,
     VARIABLES,
 )
-from m3ter_nb.errors import CredentialsConflict, CredentialsError, CredentialsMissing, InvalidArgument
+from m3ter_nb.errors import (
+    CredentialsConflict,
+    CredentialsError,
+    CredentialsMissing,
+    InvalidArgument,
+    UnsafeDestination,
+)
 from m3ter_nb.hiding import without_frames
+from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ENVIRONMENT", "Settings", "find_host", "find_settings", "read_environ"]
+__all__ = ["ENVIRONMENT", "Settings", "find_host", "find_settings", "read_environ", "settings_of"]
 
 ENVIRONMENT = "the environment"
 
@@ -48,6 +55,8 @@ class Settings:
         source: where they came from, as a phrase that fits after "from".
         base_url_source: where the base URL came from; "" where there is none.
         notes: what was mended or passed over on the way, one sentence each.
+        bound: whether the credentials go to this host and to no other, as remembered ones and a platform's do.
+        profile: the remembered profile that they are of; "" where they are of none.
     """
 
     credentials: Credentials | None = None
@@ -57,6 +66,8 @@ class Settings:
     source: str = ""
     base_url_source: str = ""
     notes: tuple[str, ...] = ()
+    bound: bool = False
+    profile: str = ""
 
     @property
     def complete(self) -> bool:
@@ -69,8 +80,10 @@ class Settings:
 
         Raises:
             InvalidArgument: one of them is not text.
+            UnsafeDestination: the credentials are bound to another host.
         """
         asked_host, of_host = _given(base_url, BASE_URL)
+        self.refuse_other_host(asked_host)
         asked_org, of_org = _given(org_id, ORG_ID)
         return replace(
             self,
@@ -80,9 +93,26 @@ class Settings:
             notes=(*self.notes, *of_host, *of_org),
         )
 
+    def refuse_other_host(self, base_url: str | None) -> None:
+        """Raise where bound credentials would go to another host.
+
+        Raises:
+            UnsafeDestination: they would; the message names both hosts.
+        """
+        if not (self.bound and base_url):
+            return
+        own, other = checked_base_url(self.base_url or DEFAULT_BASE_URL), checked_base_url(base_url)
+        if own != other:
+            raise UnsafeDestination(
+                f"The credentials from {self.source} go to {own} and to no other host, but {other} was asked for "
+                f"(base URL, or {HOST_VARIABLE}). Leave it out, or log in there with other credentials."
+            )
+
     def with_credentials(self, credentials: Credentials) -> Settings:
         """Return host and organization with credentials that were handed over or typed."""
-        return replace(self, credentials=credentials, token=None, source=credentials.source)
+        return replace(
+            self, credentials=credentials, token=None, source=credentials.source, bound=False, profile=""
+        )
 
     def __repr__(self) -> str:
         return f"Settings(hidden, from {self.source or 'nowhere'})"
@@ -152,6 +182,25 @@ def read_environ(environ: Mapping[str, str] | None = None) -> Settings:
         environ: variables to read instead of ``os.environ``.
     """
     return _Place(os.environ if environ is None else environ, ENVIRONMENT).known()
+
+
+@without_frames
+def settings_of(values: Mapping[str, str], source: str) -> Settings | None:
+    """Return the settings that one place holds, cleaned; None where it holds nothing to log in with.
+
+    Args:
+        values: by the names of our variables, as they are kept there.
+        source: the place, as a phrase that fits after "from".
+
+    Raises:
+        CredentialsMissing, CredentialsConflict: half of a pair.
+    """
+    place = _Place(values, source)
+    settings = place.complete()
+    half = place.missing_half() if settings is None else None
+    if half is not None:
+        raise half
+    return settings
 
 
 def _of_named_file(dotenv: str | os.PathLike[str]) -> Settings:

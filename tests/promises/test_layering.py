@@ -29,6 +29,8 @@ HEAVY = (
     "m3ter",
     "tqdm",
     "dotenv",
+    "keyring",
+    "platformdirs",
 )
 
 
