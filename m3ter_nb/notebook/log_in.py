@@ -1,6 +1,6 @@
 """How ``%m3ter_login`` goes: which way it takes, why, and what it says.
 
-In this order: complete credentials in the environment or ``.env``; a form, where a notebook shows one; a prompt, in a
+In this order: complete credentials in the environment or ``.env``; the platform's secrets; a remembered profile; a form, where a notebook shows one; a prompt, in a
 terminal; otherwise an error that names the variables to set. Never a form that nobody can fill, never a hang.
 """
 
@@ -10,10 +10,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from m3ter_nb.auth.keychain import KEYCHAIN
+from m3ter_nb.auth.profiles import DEFAULT_PROFILE, default_profile, unknown_profile
+from m3ter_nb.auth.profiles import forget as forget_profile
+from m3ter_nb.auth.search import recall, search
 from m3ter_nb.auth.settings import Settings, find_host, find_settings
 from m3ter_nb.errors import CredentialsMissing, M3terError, NotLoggedIn
 from m3ter_nb.notebook.by_prompt import ask_credentials, confirm_host
-from m3ter_nb.notebook.login_options import with_credentials
+from m3ter_nb.notebook.login_options import keep_login, with_credentials
 from m3ter_nb.notebook.logins import DEFAULT_NAME
 from m3ter_nb.notebook.status import login_card, login_sentence
 from m3ter_nb.views.card import Card
@@ -158,8 +162,19 @@ class LoginFlow:
             form = self._by_finding(options, front_end)
         return LoginHandle(self._logins, options.name, form, front_end, self._desk)
 
-    def logout(self, name: str) -> None:
-        """Forget a login, and say so; say too if the environment would log in again."""
+    def logout(self, name: str, forget: str | None = None) -> None:
+        """Forget a login, and say so; say too if something would log in again.
+
+        Args:
+            name: of the login.
+            forget: a profile to take out of the keychain too; ``""`` for the one that the login is of, else the
+                default; None for none.
+
+        Raises:
+            CredentialsMissing: no profile of that name is remembered.
+            KeychainUnavailable: the keychain is not there, or did not take it out.
+        """
+        forgotten = "" if forget is None else self._forget_profile(name, forget)
         was_there = self._logins.remove(name)
         option = f" --name {name}" if was_there and name != DEFAULT_NAME else ""
         again = f"%m3ter_login{option} logs in again." if was_there else ""
@@ -169,8 +184,19 @@ class LoginFlow:
             settings = Settings()
         if settings.complete:
             again = f"Credentials are still in {settings.source}: %m3ter_login{option} logs in again without asking."
+        elif remembered := default_profile():
+            again = (
+                f"The profile {remembered} is remembered: %m3ter_login{option} logs in again without asking."
+            )
         said = "Logged out: token and credentials are forgotten." if was_there else "Not logged in."
-        self._say(f"{said} {again}".rstrip())
+        self._say(" ".join(filter(None, ("" if forgotten and not was_there else said, forgotten, again))))
+
+    def _forget_profile(self, name: str, profile: str) -> str:
+        login = self._logins.find(name)
+        profile = profile or (login.profile if login is not None else "") or DEFAULT_PROFILE
+        if not forget_profile(profile):
+            raise unknown_profile("No profile of that name is remembered")
+        return f"The profile {profile} is taken out of the keychain."
 
     def close(self) -> None:
         """Forget the forms."""
@@ -180,7 +206,7 @@ class LoginFlow:
 
     def _by_finding(self, options: LoginOptions, front_end: FrontEnd) -> FormLogin | None:
         """Take what the environment or ``.env`` holds; failing that, ask where somebody can answer."""
-        settings = find_settings(dotenv=options.dotenv)
+        settings = _find(options)
         if settings.complete:
             self._by_settings(settings, options, front_end)
             return None
@@ -261,8 +287,22 @@ class LoginFlow:
     def _open(self, settings: Settings, options: LoginOptions, *, typed: bool) -> Login:
         """Make the token request, bind the names, and say so."""
         login = self._logins.add(options.name, options.open(settings, self._say), typed=typed)
+        login.profile = settings.profile
+        kept = keep_login(options, login, settings.credentials) if options.remember else ""
         self._desk.show(login_card(login))
+        if kept:
+            self._say(kept)
         return login
+
+
+def _find(options: LoginOptions) -> Settings:
+    """Find credentials where the options let them be: by name in the keychain, in the environment and ``.env``, or all."""
+    if options.way == "env":
+        return find_settings(dotenv=options.dotenv)
+    if options.profile is not None and not options.remember:
+        return recall(options.profile)
+    # What is to be remembered does not come from the keychain.
+    return search(keychain=None if options.remember else KEYCHAIN)
 
 
 def _advice(form: FormLogin, front_end: FrontEnd) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from m3ter_nb.api.login import open_session
+from m3ter_nb.auth.profiles import DEFAULT_PROFILE, PROFILE_VARIABLE, remember
 from m3ter_nb.auth.source import DEFAULT_MARGIN
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, is_loopback
 from m3ter_nb.wire.transport import DEFAULT_MAX_ANSWER_BYTES, DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     from m3ter_nb.api.session import M3terSession
     from m3ter_nb.auth.credentials import Credentials
     from m3ter_nb.auth.settings import Settings
+    from m3ter_nb.notebook.logins import Login
 
-__all__ = ["LoginOptions", "with_credentials"]
+__all__ = ["LoginOptions", "keep_login", "with_credentials"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class LoginOptions:
         total_timeout: seconds that a call may take in all.
         max_answer_bytes: the longest answer that is taken, decompressed.
         margin: seconds before its end at which the token is renewed.
+        profile: the remembered login to take, or where to keep this one; None for the default.
+        remember: whether to keep the login in the keychain, once it has succeeded.
     """
 
     way: str | None = None
@@ -48,6 +53,8 @@ class LoginOptions:
     total_timeout: float = DEFAULT_TOTAL_TIMEOUT
     max_answer_bytes: int = DEFAULT_MAX_ANSWER_BYTES
     margin: float = DEFAULT_MARGIN
+    profile: str | None = None
+    remember: bool = False
 
     def base_url_with(self, known: Settings) -> str:
         """Return the base URL that a login will go to."""
@@ -87,6 +94,21 @@ class LoginOptions:
             margin=self.margin,
             notify=notify,
         )
+
+
+def keep_login(options: LoginOptions, login: Login, credentials: Credentials | None) -> str:
+    """Remember a login that has just succeeded, as its options say; return the sentence that says what was kept."""
+    session = login.session
+    token = session.source.current
+    kept = remember(
+        credentials,
+        base_url=session.base_url,
+        org_id=token.org_id if token is not None else None,
+        organization=login.organization or "",
+        profile=options.profile or os.environ.get(PROFILE_VARIABLE) or DEFAULT_PROFILE,
+    )
+    login.profile = kept.profile
+    return kept.sentence
 
 
 def with_credentials(known: Settings, credentials: Credentials) -> Settings:

@@ -60,6 +60,7 @@ class Login:
     Attributes:
         bound: the variables that it has bound, and to what.
         announced: whether the end of a token that is not renewed has been announced.
+        profile: under which it is remembered, ``""`` where it is not.
     """
 
     def __init__(self, name: str, session: M3terSession, *, typed: bool) -> None:
@@ -68,6 +69,7 @@ class Login:
         self.typed = typed
         self.bound: dict[str, object] = {}
         self.announced = False
+        self.profile = ""
         self._me: dict[str, Any] | None = None
 
     @property

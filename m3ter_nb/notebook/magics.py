@@ -43,6 +43,12 @@ _FAULTS = ("fail", "delay", "drop", "cut", "expire", "refuse", "accept", "clear"
 _SANDBOX_ACTIONS = ("start", "stop", "status", "reset", "log", *_FAULTS)
 
 
+def _profile_names() -> list[str]:
+    from m3ter_nb.auth.profiles import profiles
+
+    return [profile.name for profile in profiles()]
+
+
 @magics_class
 class M3terMagics(Magics):
     """Log in to m3ter and call its API from a notebook."""
@@ -93,6 +99,17 @@ class M3terMagics(Magics):
     @option(
         "--env", nargs="?", const="", metavar="FILE", help="take the environment, or this .env FILE, or fail"
     )
+    @option(
+        "--profile",
+        metavar="NAME",
+        suggest=_profile_names,
+        help="take the login remembered under this name, or with --remember keep it there",
+    )
+    @option(
+        "--remember",
+        action="store_true",
+        help="keep key, secret, host and organization in the keychain of this computer",
+    )
     @option("--org-id", metavar="ID", help="the organization that the token must be for")
     @option("--base-url", metavar="URL", help="base URL of the API, e.g. https://api.m3ter.com")
     @option(
@@ -117,6 +134,7 @@ class M3terMagics(Magics):
 
         With no option: complete credentials in the environment, then in a .env file, log in at once
         (M3TER_API_KEY and M3TER_API_SECRET, or M3TER_API_TOKEN; optional M3TER_ORG_ID and M3TER_BASE_URL).
+        Then the secrets of Colab, Kaggle or Databricks, and the login that --remember has kept in this computer's keychain.
         Otherwise a notebook shows a form, and a terminal asks. Where nobody can type, an error says what to set.
 
         m3ter_token shows a mask and works as a str: requests.get(url, headers={"Authorization": f"Bearer {m3ter_token}"}).
@@ -146,11 +164,19 @@ class M3terMagics(Magics):
 
     @no_var_expand
     @option("--name", default=DEFAULT_NAME, help="which login, where there are several")
+    @option(
+        "--forget",
+        nargs="?",
+        const="",
+        metavar="PROFILE",
+        suggest=_profile_names,
+        help="take a remembered login out of the keychain too: this one's, or the one named; needs no login",
+    )
     @line_magic
     def m3ter_logout(self, line: str) -> None:
         """Forget the token and the credentials, and remove m3ter_token and m3ter_session."""
         arguments = parsed(M3terMagics.m3ter_logout, line)
-        self._workbench.flow.logout(checked_name(arguments.name))
+        self._workbench.flow.logout(checked_name(arguments.name), arguments.forget)
 
     @no_var_expand
     @needs_local_scope

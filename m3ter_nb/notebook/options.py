@@ -25,19 +25,24 @@ if TYPE_CHECKING:
 __all__ = ["candidates", "option", "parsed"]
 
 
-def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
+def option(
+    *names: str, suggest: Callable[[], list[str]] | None = None, **settings: Any
+) -> Callable[[Any], Any]:
     """Declare an option, or a word, of a magic.
 
     Args:
         names: as ``argparse.ArgumentParser.add_argument`` takes them.
+        suggest: returns the words that Tab offers as its value, where they are known only then.
         settings: likewise.
     """
 
     def declare(magic: Any) -> Any:
         if not hasattr(magic, "options"):
             magic.options = []
+            magic.suggestions = {}
             # IPython's inspector calls it where an object has it.
             magic.getdoc = lambda: _parser_of(magic).format_help()
+        magic.suggestions |= dict.fromkeys(names, suggest) if suggest is not None else {}
         magic.options.insert(0, (names, settings))  # decorators are applied from the last to the first
         return magic
 
@@ -55,7 +60,8 @@ def candidates(magic: Any, before: str) -> list[str]:
     words = before.split(" ")[:-1]
     last = settings_of.get(words[-1], {}) if words else {}
     if words and words[-1].startswith("-") and last and "action" not in last:
-        return list(last.get("choices", ()))
+        suggest = magic.suggestions.get(words[-1])
+        return suggest() if suggest is not None else list(last.get("choices", ()))
     found: list[str] = []
     for name, settings in settings_of.items():
         if name.startswith("-"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from m3ter_nb.auth.profiles import profiles
 from m3ter_nb.auth.token import time_left
 from m3ter_nb.notebook.logins import DEFAULT_NAME
 from m3ter_nb.views.card import TIME_LEFT, UNKNOWN, Card, make_card
@@ -33,6 +35,7 @@ def login_card(login: Login, notes: tuple[str, ...] = ()) -> Card:
         "Service user": login.user,
         "Host": session.host,
         "Credentials from": session.credentials_source,
+        "Remembered as": f"the profile {login.profile} in the keychain" if login.profile else None,
         "Ready to use": ", ".join(login.names) if login.bound else None,
         TIME_LEFT: _time_left(session.source),
     }
@@ -61,11 +64,17 @@ def status_of(logins: Logins, name: str | None) -> Card:
     asked = name or (DEFAULT_NAME if DEFAULT_NAME in names or not names else names[0])
     login = logins.find(asked)
     if login is None:
-        return Card(logins.absence(asked), (), (f"Logged in: {', '.join(names)}.",) if names else ())
+        logged_in = (f"Logged in: {', '.join(names)}.",) if names else ()
+        return Card(logins.absence(asked), (), (*logged_in, *_remembered()))
     if login.session.source.current is None:
         return Card(f"{login.names[1]} is closed: %m3ter_login logs in again.")
     others = ", ".join(other for other in names if other != asked)
-    return login_card(login, (f"Other logins: {others}.",) if others else ())
+    return login_card(login, (*((f"Other logins: {others}.",) if others else ()), *_remembered()))
+
+
+def _remembered() -> tuple[str, ...]:
+    known = ", ".join(f"{profile.name} ({urlsplit(profile.host).netloc})" for profile in profiles())
+    return (f"Remembered profiles: {known}.",) if known else ()
 
 
 def _time_left(source: TokenSource) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.display import display, publish_display_data
 
+from m3ter_nb.auth.profiles import checked_profile
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook import front_end
 from m3ter_nb.notebook.log_in import Desk, LoginFlow, LoginHandle
@@ -98,6 +99,12 @@ class Workbench:
         ways = [way for way, is_chosen in chosen.items() if is_chosen]
         if len(ways) > 1:
             raise InvalidArgument(f"--{' and --'.join(ways)} exclude each other; choose one.")
+        if arguments.profile is not None:
+            checked_profile(arguments.profile)
+            if ways and ways != ["form"] and not arguments.remember:
+                raise InvalidArgument(
+                    f"--profile with --{ways[0]} says where to keep the login: add --remember, or leave --{ways[0]} out."
+                )
         options = LoginOptions(
             way=ways[0] if ways else None,
             dotenv=arguments.env or None,
@@ -105,6 +112,8 @@ class Workbench:
             org_id=arguments.org_id,
             base_url=arguments.base_url or self._config.base_url or None,
             refresh=not arguments.no_refresh,
+            profile=arguments.profile,
+            remember=arguments.remember,
             timeout=Timeout(self._config.connect_timeout, self._config.read_timeout),
             total_timeout=self._config.total_timeout,
             max_answer_bytes=self._config.max_answer_bytes,
