@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from m3ter_nb.sandbox.answers import Refusal
 
-__all__ = ["is_date", "is_moment", "micros_of", "moment", "timestamp"]
+__all__ = ["is_date", "is_moment", "micros_at", "micros_of", "moment", "timestamp"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -51,6 +51,14 @@ def micros_of(text: str, name: str) -> int:
     if found is None or not _FIRST_YEAR <= found.year <= _LAST_YEAR:
         raise Refusal(400, f"{name} must be a date and time in ISO 8601, as 2024-01-31T12:00:00Z")
     return (found - _EPOCH) // _MICROSECOND
+
+
+def micros_at(text: str | None) -> int | None:
+    """Return a date (its midnight in UTC), or a date and time, as microseconds since 1970; None for anything else."""
+    if text is None:
+        return None
+    found = datetime.fromisoformat(text).replace(tzinfo=UTC) if is_date(text) else _parse(text)
+    return None if found is None else (found - _EPOCH) // _MICROSECOND
 
 
 def moment(seconds: float) -> datetime:

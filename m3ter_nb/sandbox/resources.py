@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flask import g, request
 
 from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_json
+from m3ter_nb.sandbox.dates import date_condition
 from m3ter_nb.sandbox.moments import timestamp
 from m3ter_nb.sandbox.surface import Collection, load, rule
 
@@ -220,6 +221,9 @@ class Entities:
                 where.append((f"COALESCE(json_extract(body, '$.{name}'), 0) IN ({marks})", flags))
             elif kind in ("string", "integer", "number"):
                 where.append((f"CAST(json_extract(body, '$.{name}') AS TEXT) IN ({marks})", values))
+            else:
+                by_date = date_condition(self.collection, name, values[0])
+                where += [] if by_date is None else [by_date]
         return where
 
     def _place(self, key: str) -> int | None:

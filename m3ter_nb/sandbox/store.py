@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from m3ter_nb.sandbox.moments import micros_at
 from m3ter_nb.sandbox.usage_sql import register_functions
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Store:
             raise sqlite3.DatabaseError("it is the file of another version, or of another program")
         self._db.executescript(f"{_SCHEMA}PRAGMA user_version = {_VERSION};")
         register_functions(self._db)
+        self._db.create_function("micros_at", 1, micros_at, deterministic=True)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
