@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Never, Self, Unpack
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
+from m3ter_nb.api.addresses import agree_on_org_id, measures, merge_queries, query_by_name, url_of
 from m3ter_nb.api.doubts import tell_doubts
 from m3ter_nb.api.operations import METHODS, largest_page, safe_to_repeat
 from m3ter_nb.auth.signed_call import send_signed
 from m3ter_nb.errors import (
     Forbidden,
     InvalidArgument,
-    OrganizationMismatch,
     UnexpectedAnswer,
 )
 from m3ter_nb.hiding import without_frames
-from m3ter_nb.wire.encoding import decode_body, encode_body, query_of, query_pairs
-from m3ter_nb.wire.hosts import origin
+from m3ter_nb.wire.encoding import decode_body, encode_body, query_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,10 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["M3terSession"]
 
-# Documented as a UUID; what matters is that it stays one segment of a path.
-_ORG_ID = re.compile(r"[\w-]+", re.ASCII)
-# A path in which nothing is to be encoded, and nothing climbs.
-_PLAIN_PATH = re.compile(r"/*[A-Za-z0-9_~-][A-Za-z0-9_~/-]*")
 _ABILITIES = """\
   .get("products", pageSize=10)            one answer; filters by name
   .pages("products")                       every item of a list, page by page
@@ -84,7 +78,7 @@ class M3terSession:
         self._transport = transport
         token = source.current
         self._org_id: str | None = None  # for the repr, where the next line raises
-        self._org_id = _agree_on_org_id(token.org_id if token is not None else None, org_id)
+        self._org_id = agree_on_org_id(token.org_id if token is not None else None, org_id)
         self.credentials_source = credentials_source
         self._versions: dict[str, int] = {}
 
@@ -187,7 +181,7 @@ class M3terSession:
             params: the query.
             filters: more of the query, by name.
         """
-        return self._request("GET", path, _merge(params, filters))
+        return self._request("GET", path, merge_queries(params, filters))
 
     @without_frames
     def post(self, path: str, json: Any = None, *, params: Any = None) -> Any:
@@ -245,24 +239,9 @@ class M3terSession:
         Raises:
             InvalidArgument: the path is empty or climbs (``..``), or the organization is not known.
         """
-        if not isinstance(path, str):
-            raise InvalidArgument(
-                f"A path is text such as 'products'; this is of type {type(path).__name__}."
-            )
-        plain, question, query = path.partition("?")
-        if "://" in plain or plain.startswith("//"):
-            if origin(path)[1] == "":
-                raise InvalidArgument(
-                    "This is not a URL that can be asked for; give a path such as 'products'."
-                )
-            return path
-        if not _PLAIN_PATH.fullmatch(plain):
-            plain = _quote(plain)
-        if not plain.startswith("/"):
-            plain = f"/organizations/{self.org_id}/{plain}"
-        to_ingest = method == "POST" and plain.rstrip("/").endswith("/measurements")
+        to_ingest = method == "POST" and measures(path)
         host = self._transport.ingest_url if to_ingest else self._transport.base_url
-        return f"{host}{plain}{question}{query}"
+        return url_of(host, path, lambda: self.org_id)
 
     def add_version(self, method: str, path: str, json: Any) -> Any:
         """Return the body that a call sends: that of a PUT gets the version of the last read, where it names none.
@@ -360,7 +339,7 @@ class M3terSession:
             UnexpectedAnswer: a page leads back to one that was read.
             ApiError, ConnectionFailed: as :meth:`request`.
         """
-        asked = {**_by_name(params), **filters}
+        asked = {**query_by_name(params), **filters}
         tell_doubts("GET", path, asked, None)
         asked.setdefault("pageSize", largest_page(path))
         seen = {asked.get("nextToken")}
@@ -519,62 +498,7 @@ class M3terSession:
 
         Not those of a list: who lists has not looked at each entity, and would overwrite what others have changed.
         """
-        if isinstance(decoded, dict) and "version" in decoded and "id" in decoded:
+        if isinstance(decoded, dict) and "version" in decoded and isinstance(decoded.get("id"), str):
             if len(self._versions) >= _REMEMBERED_VERSIONS:
                 self._versions.clear()
             self._versions[decoded["id"]] = decoded["version"]
-
-
-def _merge(params: Any, filters: dict[str, Any]) -> Any:
-    """Return one query of two."""
-    if not filters or params is None:
-        return filters or params
-    if isinstance(params, (str, bytes)):
-        return "&".join(filter(None, (query_of(params), query_of(filters))))
-    return [*query_pairs(params), *query_pairs(filters)]
-
-
-def _by_name(params: Any) -> dict[str, Any]:
-    """Return a query by name; a name that comes twice has a list of values."""
-    if isinstance(params, (str, bytes)):
-        params = parse_qsl(query_of(params), keep_blank_values=True)
-    query: dict[str, Any] = {}
-    for name, value in params.items() if hasattr(params, "items") else params or ():
-        both = [*_as_list(query[name]), *_as_list(value)] if name in query else value
-        query[name] = both
-    return query
-
-
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _quote(path: str) -> str:
-    """Percent-encode what is not yet.
-
-    Raises:
-        InvalidArgument: the path is empty or climbs.
-    """
-    if not path.strip("/ ") or any(unquote(piece).strip() in ("..", ".") for piece in path.split("/")):
-        raise InvalidArgument("This is no path of the API; give one such as 'products' or 'products/ID'.")
-    try:
-        return quote(path.strip(), safe="/%:@!$&'()*+,;=-._~")
-    except UnicodeEncodeError:
-        raise InvalidArgument("The path holds a character that no URL can carry.") from None
-
-
-def _agree_on_org_id(of_token: str | None, asked_for: object) -> str | None:
-    """Return the organization's id; one that was asked for is not repeated, for it may be a secret in the wrong place."""
-    if asked_for is not None and not isinstance(asked_for, str):
-        raise InvalidArgument("An organization id is text; copy it from the Console.")
-    for org_id in (of_token, asked_for):
-        if org_id and not _ORG_ID.fullmatch(org_id):
-            raise InvalidArgument(
-                "The organization id holds a character that none has; copy it from the Console."
-            )
-    if of_token and asked_for and of_token != asked_for:
-        raise OrganizationMismatch(
-            f"The token is for organization {of_token}, but another was asked for (--org-id or M3TER_ORG_ID). "
-            "Use a key of that organization, or leave the id out: the token knows its own.",
-        )
-    return asked_for or of_token
