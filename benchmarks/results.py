@@ -208,7 +208,7 @@ def _shown(value: float, unit: Unit) -> str:
         case "s":
             return f"{value:.3g} s"
         case "B":
-            return f"{value / 1e6:.1f} MB"
+            return f"{value / 1e6:.1f} MB" if size >= 1e5 else f"{value:,.0f} B"
         case "1/s":
             return f"{value:,.0f} /s"
         case _:

@@ -1,4 +1,4 @@
-"""Rows about a kernel: loading, the first login, memory, the check before each cell, the table view."""
+"""Rows about a kernel: loading, the first login, memory, the check before each cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kernels import Cost
     from processes import Bench
 
-__all__ = ["cells", "first_login", "loading", "memory", "table_view"]
+__all__ = ["cells", "first_login", "loading", "memory"]
 
 _LOG_IN: Final = "%load_ext m3ter_nb\n%m3ter_login"
 # The SDK logs in with its first call, and with every other one.
@@ -101,20 +101,6 @@ def cells(bench: Bench) -> list[Line]:
             Samples("s", tuple(hooks["hooks"])),
             Samples("s", tuple(figures["without"])),
         ),
-    ]
-
-
-def table_view(bench: Bench) -> list[Line]:
-    """Measure the HTML view of 10,000 rows."""
-    figures = bench.run("views.py", "html", str(bench.rounds(25)))
-    return [
-        Line(
-            "HTML view of 10,000 records",
-            "pandas' `_repr_html_` of the same frame",
-            Samples("s", tuple(figures["records"])),
-            Samples("s", tuple(figures["pandas"])),
-            Goal("ratio", 0.5),
-        )
     ]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import rows_calls
 import rows_sandbox
 import rows_shell
+import rows_views
 from prism import prism_version
 from processes import HERE, Bench, benchmark_server
 from results import Line, machine, markdown, remarks, saved, versions
@@ -32,7 +33,10 @@ ROWS: Final[dict[str, Callable[[Bench], list[Line]]]] = {
     "all": rows_calls.whole_list,
     "cells": rows_shell.cells,
     "memory": rows_shell.memory,
-    "table-view": rows_shell.table_view,
+    "table-view": rows_views.table_views,
+    "frame": rows_views.frames,
+    "list-memory": rows_views.list_memory,
+    "growth": rows_views.growth,
     "sandbox": rows_sandbox.sandbox,
 }
 

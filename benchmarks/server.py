@@ -89,7 +89,9 @@ class Api:
             return b""
         match parts.path.removeprefix(_BASE).split("/"):
             case ["products"]:
-                body = self._page(parse_qs(parts.query))
+                body = self._page(parse_qs(parts.query), PRODUCTS)
+            case ["lists", total]:  # the products again and again, as long a list as is asked for
+                return self._page(parse_qs(parts.query), int(total))
             case ["products", product_id]:
                 body = self._products[int(product_id[-12:])]
             case ["users", "me"]:
@@ -99,12 +101,13 @@ class Api:
         self._answers[target] = body
         return body
 
-    def _page(self, query: dict[str, list[str]]) -> bytes:
+    def _page(self, query: dict[str, list[str]], total: int) -> bytes:
         size = min(int(query.get("pageSize", [str(_DEFAULT_PAGE)])[0]), _LARGEST_PAGE)
         start = int(query.get("nextToken", ["0"])[0])
-        end = start + size
-        tail = f',"nextToken":"{end}"' if end < PRODUCTS else ""
-        return b'{"data":[' + b",".join(self._products[start:end]) + b"]" + tail.encode() + b"}"
+        end = min(start + size, total)
+        tail = f',"nextToken":"{end}"' if end < total else ""
+        items = [self._products[number % PRODUCTS] for number in range(start, end)]
+        return b'{"data":[' + b",".join(items) + b"]" + tail.encode() + b"}"
 
 
 def _refusal(status: int) -> tuple[int, bytes]:

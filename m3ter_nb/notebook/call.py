@@ -143,21 +143,21 @@ def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
     params: dict[str, Any] = dict(call.params)
     if call.limit is not None:
         params.setdefault("pageSize", min(call.limit, largest_page(call.path)))
-    items: list[Any] = []
-    partial = False
+    items = Records(path=call.path)
     try:
         for item in _with_progress(islice(session.pages(call.path, **params), call.limit), call.path):
-            items.append(item)  # noqa: PERF402 - what came before an interrupt must be kept
+            items.append(item)
     except KeyboardInterrupt:
-        partial = True
+        items.partial = True
         say(f"Interrupted: {len(items):,} items so far; the list is partial.")
     except M3terError as error:
         # An error, and not a shorter list: a job must not go on with half of the data.
         if items:
-            error.items = Records(items, path=call.path, partial=True)
+            items.partial = True
+            error.items = items
             error.args = (f"{error} The {len(items):,} items that came before are in sys.last_value.items.",)
         raise
-    return Records(items, path=call.path, partial=partial)
+    return items
 
 
 def snippet(login: Login, call: Call) -> str:

@@ -150,6 +150,10 @@ class Records(_Shown, list[Any]):
         item = super().__getitem__(index)
         return Records(item, path=self.path, partial=self.partial) if isinstance(index, slice) else item
 
+    def append(self, item: Any, /) -> None:
+        """Add an entity; a dict becomes a ``Record``, at once, so that a long list is never there twice."""
+        super().append(Record(item) if type(item) is dict else item)
+
     def copy(self) -> Records:
         """Return a shallow copy that is as complete, or as partial, as this list."""
         return Records(self, path=self.path, partial=self.partial, next_token=self.next_token)

@@ -206,6 +206,14 @@ def test_deeply_nested_data_is_shown_shallow() -> None:
     assert str(record) == 'a  [[[["…"]]], {"b": [{"c": "…"}]}]'
 
 
+def test_what_is_added_to_a_list_of_records_becomes_one() -> None:
+    records = Records(products(1), path="products")
+    records.append(products(2)[1])
+
+    assert records == products(2)
+    assert type(records[1]) is Record
+
+
 def test_a_copied_list_stays_a_list_of_records() -> None:
     duplicate = Records(products(2), path="products", partial=True).copy()
 
