@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import m3ter
 import requests
+import urllib3
 from alternating import alternate, main
 from shells import fresh_shell
 
@@ -63,6 +64,7 @@ def get(rounds: int) -> dict[str, list[float]]:
     headers = {"Authorization": f"Bearer {documented_login()}"}
     sdk, cured = m3ter.M3ter(), session.sdk()
     plain = http.client.HTTPConnection(urlsplit(URL).netloc)
+    bare = urllib3.HTTPConnectionPool(urlsplit(URL).hostname or "", urlsplit(URL).port)
     path = f"products/{PRODUCT_ID}"
     target = urlsplit(f"{BASE}/{path}").path
 
@@ -71,18 +73,26 @@ def get(rounds: int) -> dict[str, list[float]]:
         response.raise_for_status()
         return response.json()
 
+    def by_urllib3() -> Any:
+        return json.loads(bare.urlopen("GET", target, headers=headers, retries=False).data)
+
     def by_http_client() -> Any:
         plain.request("GET", target, headers=headers)
         return json.loads(plain.getresponse().read())
 
     assert (
-        session.get(path) == by_requests() == by_http_client() == sdk.products.retrieve(PRODUCT_ID).to_dict()
+        session.get(path)
+        == by_requests()
+        == by_urllib3()
+        == by_http_client()
+        == sdk.products.retrieve(PRODUCT_ID).to_dict()
     )
     ways = {
         "ours": lambda: session.get(path),
         "requests": by_requests,
         "sdk": lambda: sdk.products.retrieve(PRODUCT_ID),
         "our sdk": lambda: cured.products.retrieve(PRODUCT_ID),
+        "urllib3": by_urllib3,
         "http.client": by_http_client,
     }
     return alternate(ways, rounds, times=50)
