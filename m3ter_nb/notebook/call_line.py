@@ -29,7 +29,7 @@ from m3ter_nb.wire.encoding import encode_body
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["METHODS", "OPTIONS", "Call", "completions", "parse_call"]
+__all__ = ["METHODS", "OPTIONS", "Call", "parse_call"]
 
 OPTIONS: Final = (*("--all", "--body", "--diff", "--limit", "--name", "--set", "--show", "--unset", "--yes"),)
 SHOWABLE: Final = ("curl", "python")
@@ -118,29 +118,6 @@ def parse_call(line: str, cell: str | None, namespace: Mapping[str, Any]) -> Cal
         yes="--yes" in options,
         edits=_edits(options, method, path, namespace, has_more=bool(params) or body is not None),
     )
-
-
-def completions(line: str, cursor: int | None = None) -> list[str]:
-    """Return the words that can stand where the cursor is, for Tab.
-
-    Args:
-        line: the line, with or without the leading ``%m3ter`` or ``%%m3ter``.
-        cursor: its position in the line; None is the end.
-    """
-    before = re.sub(r"^.*?%{1,2}m3ter(?=\s)", "", line[:cursor])
-    words = before.split()
-    word = "" if not before or before[-1].isspace() else words.pop()
-    if not words:
-        candidates: Iterable[str] = METHODS
-    elif words[-1] == "--show":
-        candidates = SHOWABLE
-    elif words[-1] in _VALUED:
-        candidates = ()
-    elif len(words) == 1:
-        candidates = resources()
-    else:
-        candidates = [option for option in OPTIONS if option not in words]
-    return [candidate for candidate in candidates if candidate.lower().startswith(word.lower())]
 
 
 def _split(line: str) -> list[_Word]:

@@ -82,12 +82,14 @@ class M3terMagics(Magics):
         self._shell = shell
         self._logins = Logins(shell.user_ns, _say)
         self._idle = IdleWatch()
+        names = {"--name": self._login_names}
         self._matcher = MagicMatcher(
             {
-                "m3ter": _call_words,
+                "m3ter": self._call_words,
+                "m3ter_docs": _docs_words,
                 "m3ter_submit": self._submit_words,
                 **{
-                    magic.__name__: partial(candidates, magic)
+                    magic.__name__: partial(candidates, magic, values=names)
                     for magic in (self.m3ter_login, self.m3ter_status, self.m3ter_logout, self.m3ter_sandbox)
                 },
             },
@@ -346,7 +348,9 @@ class M3terMagics(Magics):
     def _submit_words(self, before: str) -> list[str]:
         from m3ter_nb.notebook.submit import words
 
-        return words(before, self._shell.user_ns) or candidates(self.m3ter_submit, before)
+        return words(before, self._shell.user_ns) or candidates(
+            self.m3ter_submit, before, values={"--name": self._login_names}
+        )
 
     def _before_cell(self, _info: object = None) -> None:
         self._idle.before_cell()
@@ -356,6 +360,14 @@ class M3terMagics(Magics):
 
     def _after_cell(self, _result: object = None) -> None:
         self._idle.after_cell()
+
+    def _call_words(self, before: str) -> list[str]:
+        from m3ter_nb.notebook.words import completions
+
+        return completions("%m3ter " + before, logins=self._login_names())
+
+    def _login_names(self) -> list[str]:
+        return [login.name for login in self._logins]
 
     @cached_property
     def _workbench(self) -> Workbench:
@@ -395,7 +407,7 @@ def _look_up(line: str) -> Reference:
     return look_up(line)
 
 
-def _call_words(before: str) -> list[str]:
-    from m3ter_nb.notebook.call_line import completions
+def _docs_words(before: str) -> list[str]:
+    from m3ter_nb.notebook.words import docs_completions
 
-    return completions("%m3ter " + before)
+    return docs_completions(before)

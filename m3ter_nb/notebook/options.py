@@ -18,7 +18,7 @@ from IPython.core.error import UsageError
 from m3ter_nb.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from IPython.core.magic_arguments import MagicArgumentParser
 
@@ -49,16 +49,21 @@ def option(
     return declare
 
 
-def candidates(magic: Any, before: str) -> list[str]:
+def candidates(
+    magic: Any, before: str, *, values: Mapping[str, Callable[[], Iterable[str]]] | None = None
+) -> list[str]:
     """Return what may stand next on a magic's line: a choice of the option before it, or words and options.
 
     Args:
         magic: with options.
         before: what stands between its name and the cursor.
+        values: for an option with values that only the notebook knows, what returns them.
     """
     settings_of = _settings_of(magic)
     words = before.split(" ")[:-1]
     last = settings_of.get(words[-1], {}) if words else {}
+    if values and words and words[-1] in values:
+        return list(values[words[-1]]())
     if words and words[-1].startswith("-") and last and "action" not in last:
         suggest = magic.suggestions.get(words[-1])
         return suggest() if suggest is not None else list(last.get("choices", ()))

@@ -19,10 +19,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from m3ter_nb.api.facts import resources
 from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import InvalidArgument, M3terError, NotLoggedIn
-from m3ter_nb.notebook.call_line import METHODS, OPTIONS, Call, completions, parse_call
+from m3ter_nb.notebook.call_line import Call, parse_call
 from m3ter_nb.views.records import Records
 
 ID = "81c49a54-dfcd-4da5-bbf3-d2885ec025dd"
@@ -549,34 +548,3 @@ def test_a_filled_body_holds_the_values_of_the_namespace(value: Any, text: str) 
     body = call("POST products", '{"a": {{value}}, "b": ["{{text}}-"]}', value=value, text=text).json
 
     assert body == {"a": value, "b": [f"{text}-"]}
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("", ["GET", "POST", "PUT", "DELETE"]),
-        ("%m3ter p", ["POST", "PUT"]),
-        ("%%m3ter ", ["GET", "POST", "PUT", "DELETE"]),
-        ("products = %m3ter D", ["DELETE"]),
-        ("GET prod", ["products"]),
-        ("GET Pic", [resource for resource in resources() if resource.startswith("picklists/")]),
-        ("GET products --a", ["--all"]),
-        ("GET products --all ", [option for option in OPTIONS if option != "--all"]),
-        ("GET products --show ", ["curl", "python"]),
-        ("GET products --show p", ["python"]),
-        ("GET products --limit ", []),
-        ("GET products pageSize=1", []),
-    ],
-)
-def test_tab_offers_what_can_stand_there(line: str, expected: list[str]) -> None:
-    assert completions(line) == expected
-
-
-def test_tab_looks_no_further_than_the_cursor() -> None:
-    assert completions("%m3ter GE products", 9) == ["GET"]
-
-
-def test_every_completed_word_is_accepted() -> None:
-    for method in METHODS:
-        for resource in resources():
-            assert call(f"{method} {resource}").path == resource
