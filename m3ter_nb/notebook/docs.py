@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from m3ter_nb.api.describe import answered, draft_of, field_rows, line_for, parameter_rows
 from m3ter_nb.api.facts import METHODS, find, methods_of, operations, template_of
-from m3ter_nb.api.search import is_known, matching_operations, near_path, near_words, tokens
-from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.api.search import is_known, matching_operations, matching_titles, near_path, near_words, tokens
+from m3ter_nb.errors import ConnectionFailed, InvalidArgument
 from m3ter_nb.views.reference import Link, Reference, Section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from m3ter_nb.api.describe import FieldRow
+    from m3ter_nb.api.docs_index import Page
     from m3ter_nb.api.facts import Operation
 
 __all__ = ["look_up"]
@@ -25,11 +26,12 @@ _HINT: Final = "%m3ter_docs GET bills shows one of them whole."
 _REQUIRED: Final = "required"
 
 
-def look_up(text: str) -> Reference:
+def look_up(text: str, pages: Callable[[], Sequence[Page]] = tuple) -> Reference:
     """Return what is known about a method and a path, about some words, or an overview.
 
     Args:
         text: what follows the magic.
+        pages: returns the pages of the documentation's index; asked for words alone.
 
     Raises:
         InvalidArgument: nothing is known by that name.
@@ -46,7 +48,7 @@ def look_up(text: str) -> Reference:
             return _of_path(rest[0], method.upper())
     if len(words) == 1 and "/" in method:
         return _of_path(method, None)
-    return _matching(" ".join(words))
+    return _matching(" ".join(words), pages)
 
 
 def _overview() -> Reference:
@@ -104,7 +106,7 @@ def _at(path: str, methods: Sequence[str]) -> Reference:
     )
 
 
-def _matching(words: str) -> Reference:
+def _matching(words: str, pages: Callable[[], Sequence[Page]]) -> Reference:
     """Return what matches some words; those that nothing knows are not repeated: they may be a secret."""
     found = matching_operations(words)
     unknown = [word for word in tokens(words) if not is_known(word)]
@@ -117,14 +119,29 @@ def _matching(words: str) -> Reference:
     if unknown:
         meant = near_words(words)
         notes.insert(0, f"Did you mean %m3ter_docs {meant}?" if meant else "Some of these words nothing has.")
+    read, note = _pages_about(words, pages)
     what = "these words" if unknown else words
     count = {0: "Nothing of the API matches", 1: "One operation matches"}
+    sections = [_list_of(found[:_MOST_OPERATIONS])] if found else []
+    if read:
+        sections.append(
+            Section("Pages", [(page.title, Link(page.url, page.url)) for page in read[:_MOST_PAGES]])
+        )
     return Reference(
         f"{count.get(len(found), f'{len(found)} operations match')} {what}",
-        sections=[_list_of(found[:_MOST_OPERATIONS])] if found else [],
+        sections=sections,
         operations=found,
-        notes=notes,
+        pages=read,
+        notes=[*notes, *([note] if note else [])],
     )
+
+
+def _pages_about(words: str, pages: Callable[[], Sequence[Page]]) -> tuple[list[Page], str]:
+    """Return the pages whose title has the words, and a sentence where the index could not be had."""
+    try:
+        return matching_titles(words, pages(), lambda page: page.title), ""
+    except (ConnectionFailed, InvalidArgument) as error:
+        return [], f"{error} Shown is what ships with m3ter_nb."
 
 
 def _whole(operation: Operation) -> Reference:

@@ -73,6 +73,10 @@ class M3terMagics(Magics):
         min=0.0,
         help="Seconds before its end at which a token is renewed (at most a tenth of its lifetime), from the next login on.",
     ).tag(config=True)
+    docs_url = Unicode(
+        "https://docs.m3ter.com/llms.txt",
+        help="Address of the documentation's index, in which %m3ter_docs finds pages; no token goes there.",
+    ).tag(config=True)
     confirm_writes = Bool(True, help="Ask once before POST, PUT or DELETE to a PRODUCTION organization.").tag(
         config=True
     )
@@ -206,7 +210,7 @@ class M3terMagics(Magics):
         %m3ter PUT products/{{product["id"]}} --set name="New name" customFields.tier=gold
         """
         if (question := asked_about(line)) is not None:
-            return _look_up(question)
+            return self._look_up(question)
         from m3ter_nb.notebook.call_line import parse_call
 
         # Within a function, its own names go first, as everywhere in Python.
@@ -273,7 +277,7 @@ class M3terMagics(Magics):
         %m3ter_docs credit line items
         %m3ter_docs POST accounts
         """
-        return _look_up(line)
+        return self._look_up(line)
 
     @no_var_expand
     @option(
@@ -366,6 +370,12 @@ class M3terMagics(Magics):
 
         return completions("%m3ter " + before, logins=self._login_names())
 
+    def _look_up(self, line: str) -> Reference:
+        from m3ter_nb.api.docs_index import cached_pages
+        from m3ter_nb.notebook.docs import look_up
+
+        return look_up(line, partial(cached_pages, self.docs_url))
+
     def _login_names(self) -> list[str]:
         return [login.name for login in self._logins]
 
@@ -399,12 +409,6 @@ def unload(shell: InteractiveShell) -> None:
 
 def _say(text: str) -> None:
     print(text)  # noqa: T201 - what a magic says to the person who runs it
-
-
-def _look_up(line: str) -> Reference:
-    from m3ter_nb.notebook.docs import look_up
-
-    return look_up(line)
 
 
 def _docs_words(before: str) -> list[str]:
