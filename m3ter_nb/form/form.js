@@ -220,10 +220,11 @@ function render({ model, el }) {
     phase = model.get("phase");
     const inCard = phase === "in";
     const busy = phase === "busy";
-    const hadFocus = panel.contains(document.activeElement);
+    const active = focused();
+    const hadFocus = panel.contains(active);
     panel.dataset.phase = phase;
     // A focused button that is about to be disabled or hidden would drop the focus out of the form.
-    if (busy && hadFocus && document.activeElement.localName === "button") panel.focus({ preventScroll: true });
+    if (busy && hadFocus && active.localName === "button") panel.focus({ preventScroll: true });
     title.textContent = inCard ? model.get("card").title : "Log in to m3ter";
     host.textContent = model.get("host");
     host.hidden = inCard;
@@ -288,11 +289,16 @@ function render({ model, el }) {
     }
   }
 
+  /** What has the focus, also where the page shows the form within a shadow tree. */
+  function focused() {
+    return (panel.getRootNode().activeElement !== undefined ? panel.getRootNode() : document).activeElement;
+  }
+
   /** Give the focus back to the notebook, so that its own keys work; a plain page keeps it on the card. */
   function leave() {
     const cell = panel.closest(".jp-Cell");
     (cell ?? panel).focus({ preventScroll: true });
-    if (cell && document.activeElement !== cell) panel.focus({ preventScroll: true });
+    if (cell && focused() !== cell) panel.focus({ preventScroll: true });
   }
 
   /** The kernel of this form is gone: forget what was typed, and say the sentence that a saved notebook says. */

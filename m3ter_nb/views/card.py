@@ -36,7 +36,7 @@ _DANGER: Final = "var(--jp-error-color0, #b71c1c)"
 # As much narrower inside as the bar is wider than the line that it replaces: every text keeps its left edge.
 _DANGER_BOX: Final = f"{_BOX};border-left:6px solid {_DANGER};padding-left:11px"
 _HEAD: Final = "display:flex;flex-wrap:wrap;align-items:center;gap:4px 8px"
-_TITLE: Final = "font-size:1.2em;font-weight:600"
+_TITLE: Final = "margin-right:auto;font-size:1.2em;font-weight:600"
 _BADGE: Final = (
     "padding:1px 8px;border-radius:10px;font-size:0.92em;letter-spacing:0.03em;"
     "background:var(--jp-layout-color2, var(--vscode-textBlockQuote-background, #eee))"
@@ -44,7 +44,7 @@ _BADGE: Final = (
 _DANGER_BADGE: Final = f"{_BADGE};background:{_DANGER};color:#fff"
 # Two columns while there is room for both, else the value under its label.
 _ROW: Final = "display:flex;flex-wrap:wrap;gap:0 16px;margin-top:4px"
-_LABEL: Final = "float:none;flex:0 0 9em;width:auto;margin:0;font-weight:600"
+_LABEL: Final = "float:none;flex:0 0 10.5em;width:auto;margin:0;font-weight:600"
 _VALUE: Final = (
     "float:none;flex:1 1 12em;width:auto;min-width:0;margin:0;overflow-wrap:break-word;word-break:normal"
 )
