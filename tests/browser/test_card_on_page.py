@@ -35,6 +35,7 @@ BROKEN_WORDS = """cards => [...document.querySelectorAll(cards)].flatMap(card =>
   const walker = document.createTreeWalker(card, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const node = walker.currentNode;
+    if (node.parentElement.closest("[role=status]")) continue; // for screen readers alone, and one pixel wide
     for (const word of node.textContent.matchAll(/[^\\s-]+/g)) {
       const range = document.createRange();
       range.setStart(node, word.index);
