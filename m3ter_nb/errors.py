@@ -77,6 +77,7 @@ __all__ = [
     "UnsafeDestination",
     "UsageInvalid",
     "VersionConflict",
+    "excerpt",
 ]
 
 
@@ -100,6 +101,12 @@ class M3terError(Exception):
             for name, value in self.__dict__.items()
         }
         return _unpickled, (type(self), self.args, state)
+
+
+def excerpt(text: str, longest: int) -> str:
+    """Return a text as a message quotes it: on one line, and cut to a number of characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def _unpickled(kind: type[M3terError], args: tuple[Any, ...], state: dict[str, Any]) -> M3terError:

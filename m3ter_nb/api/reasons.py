@@ -6,6 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+from m3ter_nb.errors import excerpt
 from m3ter_nb.wire.encoding import decode_body
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def reason_of(answer: Answer, token: Token | None = None) -> str:
     elif decoded is not None:
         text = ""
     line = "".join(c for c in " ".join(text[:_LONGEST_TEXT].split()) if c.isprintable())
-    return hide_tokens(line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…")
+    return hide_tokens(excerpt(line, _LONGEST_REASON))
 
 
 def hide_tokens(text: str) -> str:

@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, unquote, unquote_plus
 
-from m3ter_nb.errors import InvalidArgument, M3terError
+from m3ter_nb.errors import InvalidArgument, M3terError, excerpt
 from m3ter_nb.wire.encoding import plain_value
 
 __all__ = [
@@ -398,5 +398,4 @@ def _near_name(name: str, namespace: Mapping[str, Any]) -> str:
 
 def _excerpt(text: str) -> str:
     """Return a text as a message shows it: on one line, and cut."""
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"
+    return excerpt(text, _SHOWN_CHARS)

@@ -24,6 +24,7 @@ from m3ter_nb.errors import (
     InvalidArgument,
     UnexpectedAnswer,
     UnsafeDestination,
+    excerpt,
 )
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.wire.answer import Answer
@@ -376,7 +377,7 @@ def _shown(url: str) -> str:
         character if character.isprintable() else "?"
         for character in scheme + slashes + authority.rpartition("@")[2] + slash + path
     )
-    return shown if len(shown) <= 100 else shown[:99] + "…"
+    return excerpt(shown, 100)
 
 
 def _start_of(base_url: str) -> str:
