@@ -13,8 +13,11 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --dist loadgroup
 SEEDS ?= 20
+# The page is built in an environment of its own.
+LITE := build/venv-lite
+LITE_PORT ?= 8000
 
-.PHONY: lab demo quick test test-more seeds check notebooks bench browser badge picture help clean time-of-test time-of-more
+.PHONY: lab demo quick test test-more seeds check notebooks bench browser badge picture lite lite-serve help clean time-of-test time-of-more
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -65,6 +68,14 @@ browser: $(VENV)/.test
 bench: $(VENV)/.bench  ## measure ours beside the alternatives
 	$(BIN)/python benchmarks/run.py
 
+lite: $(LITE)/.made  ## build the page: the notebooks in a browser, without a machine (build/lite)
+	$(LITE)/bin/python lite/build.py $(shell $(PYTHON) tests/helpers/walkthroughs.py)
+
+lite-serve: lite  ## build the page, and open it
+	@echo "The page is at http://127.0.0.1:$(LITE_PORT)/ until you press Ctrl-C."
+	@$(LITE)/bin/python -m webbrowser -t http://127.0.0.1:$(LITE_PORT)/ >/dev/null & \
+		exec $(LITE)/bin/python -m http.server --bind 127.0.0.1 --directory build/lite $(LITE_PORT)
+
 badge: $(VENV)/.lab  ## put the Binder badge into the README (see [tool.m3ter_nb] in pyproject.toml)
 	$(BIN)/python docs/badge.py
 
@@ -90,6 +101,12 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --upgrade pip
 	@$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/.lab
+
+$(LITE)/.made: lite/requirements.txt
+	@echo "Installing what builds the page into $(LITE) (a minute or so, once)."
+	@$(PYTHON) -m venv $(LITE)
+	@$(LITE)/bin/python -m pip install --quiet --requirement lite/requirements.txt
+	@touch $@
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing m3ter_nb and what the benchmark needs into $(VENV) (a minute or so, once)."

@@ -1,6 +1,6 @@
 """Put into the README what depends on one setting: ``repository`` of ``[tool.m3ter_nb]`` in pyproject.toml.
 
-That is the Binder badge, and where to clone and install from. ``python docs/badge.py`` rewrites what stands between the
+That is the Binder badge, the link to the page, and where to clone and install from. ``python docs/badge.py`` rewrites what stands between the
 marks in README.md; ``--check`` only tells whether it agrees with the setting.
 """
 
@@ -31,18 +31,20 @@ pip install 'm3ter-nb[lab] @ {install}'
 
 
 def badge(repository: str) -> str:
-    """Return the Markdown of the badge; nothing where the repository's public home is not set.
+    """Return the Markdown of the badge, and of the link to the page where GitHub Pages serves it.
 
     Args:
-        repository: ``owner/name`` on GitHub, or ``""``.
+        repository: ``owner/name`` on GitHub, or ``""``: then there is nothing to open.
 
-    Source: https://mybinder.readthedocs.io/en/latest/howto/badges.html
+    Source: https://mybinder.readthedocs.io/en/latest/howto/badges.html, https://docs.github.com/en/pages
     """
     if not repository:
         return ""
+    owner, _, name = repository.partition("/")
     return (
         "[![Launch on Binder](https://mybinder.org/badge_logo.svg)]"
         f"(https://mybinder.org/v2/gh/{repository}/main?{_OPENS})\n"
+        f"[Try it in your browser, without a machine](https://{owner.lower()}.github.io/{name}/)\n"
     )
 
 

@@ -222,6 +222,7 @@ def test_a_set_repository_gives_a_badge_that_opens_the_first_notebook_and_an_add
     assert (
         "https://mybinder.org/v2/gh/someone/m3ter_nb/main?urlpath=lab/tree/notebooks/01_log_in.ipynb" in made
     )
+    assert "(https://someone.github.io/m3ter_nb/)" in made
     assert "git clone https://github.com/someone/m3ter_nb.git" in made
     assert "pip install 'm3ter-nb[lab] @ git+https://github.com/someone/m3ter_nb.git'" in made
     assert badge.rewritten(made, "") == badge.rewritten(README, "")
