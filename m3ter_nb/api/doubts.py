@@ -55,10 +55,10 @@ def tell_doubts(method: str, path: Any, params: Any, json: Any) -> None:
     if not isinstance(path, str) or (not params and json is None and "?" not in path):
         return
     for doubt in doubts(method, path, params, json):
-        tell(doubt)
+        _tell(doubt)
 
 
-def tell(doubt: str) -> None:
+def _tell(doubt: str) -> None:
     """Warn of one doubt: the listener hears it, or a :class:`~m3ter_nb.M3terWarning` shows it, whatever was shown before."""
     listener = _listener.get()
     if listener is not None:
@@ -103,7 +103,7 @@ def tell_unknown_changes(operation: Operation, changes: Mapping[str, Any]) -> No
         keys = key.split(".")
         if field_at(operation.body, keys) is None:
             above = field_at(operation.body, keys[:-1])
-            tell(_of_field(operation, key, tuple(fields_of(above))))
+            _tell(_of_field(operation, key, tuple(fields_of(above))))
 
 
 def _leaves(changes: Mapping[str, Any]) -> Iterator[str]:

@@ -73,6 +73,23 @@ def login(
         InvalidArgument: a malformed or unsafe base URL, an argument of the wrong type, or two that exclude each other.
         UnsafeDestination: a remembered secret would go to another host than its own.
     """
+    settings = _settled(credentials, profile, dotenv).directed(base_url, org_id)
+    return open_session(
+        settings,
+        refresh=refresh,
+        timeout=timeout,
+        total_timeout=total_timeout,
+        max_answer_bytes=max_answer_bytes,
+        margin=margin,
+        notify=notify,
+        clock=clock,
+    )
+
+
+def _settled(
+    credentials: Credentials | None, profile: str | None, dotenv: str | os.PathLike[str] | None
+) -> Settings:
+    """Return what to log in with: what was handed over, else what is found."""
     if credentials is not None and not isinstance(credentials, Credentials):
         raise InvalidArgument("login() takes m3ter_nb.Credentials(key_id, secret), or nothing.")
     if sum(given is not None for given in (credentials, profile, dotenv)) > 1:
@@ -85,21 +102,10 @@ def login(
                 "(or M3TER_API_TOKEN for a ready token), or remember them once (python -m m3ter_nb login). "
                 f"{' '.join(settings.notes)}".rstrip(),
             )
-    else:
-        # Credentials that were handed over go to the host that the caller or the environment names, as in the SDKs;
-        # a .env that merely lies about has no say.
-        settings = read_environ().with_credentials(credentials)
-    settings = settings.directed(base_url, org_id)
-    return open_session(
-        settings,
-        refresh=refresh,
-        timeout=timeout,
-        total_timeout=total_timeout,
-        max_answer_bytes=max_answer_bytes,
-        margin=margin,
-        notify=notify,
-        clock=clock,
-    )
+        return settings
+    # Credentials that were handed over go to the host that the caller or the environment names, as in the SDKs;
+    # a .env that merely lies about has no say.
+    return read_environ().with_credentials(credentials)
 
 
 @without_frames
