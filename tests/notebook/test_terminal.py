@@ -127,3 +127,15 @@ def test_a_wrong_secret_is_one_line_and_the_next_try_works(terminal: Terminal) -
         assert answer in said
         assert "Traceback" not in said
     assert "wrong-8471" not in terminal.shown
+
+
+def test_a_host_that_only_a_dotenv_names_is_asked_about_before_anything_is_typed(sandbox: Sandbox) -> None:
+    Path(".env").write_text("M3TER_BASE_URL=https://billing.example\n")
+    opened = Terminal({})
+    opened.run("%load_ext m3ter_nb")
+    opened.run("%m3ter_login --prompt", r"Send to billing.example\? \[y/N\] ")
+    said = opened.run("")
+
+    opened.child.close(force=True)
+    assert "NotLoggedIn: Nothing was sent." in said
+    assert "Access Key ID" not in opened.shown
