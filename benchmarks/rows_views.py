@@ -16,6 +16,8 @@ _PANDAS: Final = "pandas' `_repr_html_` of the same frame"
 
 _MEASURED: Final[tuple[tuple[Unit, str], ...]] = (("s", "CPU time"), ("B", "peak memory"))
 
+_SIZES: Final = (10_000, 100_000, 1_000_000)
+
 
 def table_views(bench: Bench) -> list[Line]:
     """Measure the HTML views of long and of wide lists."""
@@ -60,17 +62,27 @@ def list_memory(bench: Bench) -> list[Line]:
 
 
 def growth(bench: Bench) -> list[Line]:
-    """Measure whether a record costs more the more records there are."""
-    figures = bench.run("views.py", "growing", str(bench.rounds(3)))
-    return [
-        Line(
-            f"{what}: {measured} per record, of {size:,}",
-            "the same, of 10,000",
-            Samples(unit, tuple(figures[f"{name} {unit} {size}"])),
-            Samples(unit, tuple(figures[f"{name} {unit} 10000"])),
-            Goal("ratio", 1.1),
-        )
-        for name, what in (("frame", "`to_frame()`"), ("list", "reading a list"))
-        for unit, measured in _MEASURED
-        for size in (100_000, 1_000_000)
-    ]
+    """Measure whether a record costs more the more records there are; each figure in fresh processes."""
+    lines = []
+    for script, what in (("growing_frame", "`to_frame()`"), ("growing_list", "reading a list")):
+        smallest, *larger = [_per_record(bench, script, size) for size in _SIZES]
+        for size, figures in zip(_SIZES[1:], larger, strict=True):
+            lines += [
+                Line(
+                    f"{what}: {measured} per record, of {size:,}",
+                    f"the same, of {_SIZES[0]:,}",
+                    figures[unit],
+                    smallest[unit],
+                    Goal("ratio", 1.1),
+                )
+                for unit, measured in _MEASURED
+            ]
+    return lines
+
+
+def _per_record(bench: Bench, script: str, size: int) -> dict[Unit, Samples]:
+    told = [bench.run("views.py", script, str(size)) for _ in range(bench.rounds(3))]
+    return {
+        unit: Samples(unit, tuple(value for figures in told for value in figures[unit]))
+        for unit, _ in _MEASURED
+    }

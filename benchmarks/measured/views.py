@@ -1,12 +1,12 @@
-"""Lists as tables and as frames, ours beside pandas: ``python views.py NAME ROUNDS``."""
+"""Lists as tables and as frames, ours beside pandas: ``python views.py NAME ROUNDS`` (or, of what grows, ``SIZE``)."""
 
 from __future__ import annotations
 
 import io
+import resource
 import time
 import tracemalloc
 from contextlib import redirect_stdout
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PRODUCTS = 10_000
-SIZES = (10_000, 100_000, 1_000_000)
 
 
 def entities(number: int) -> list[dict[str, Any]]:
@@ -95,27 +94,31 @@ def list_memory(rounds: int) -> dict[str, list[float]]:
         }
 
 
-def growing(rounds: int) -> dict[str, list[float]]:
-    """Measure seconds and peak bytes per record, of ``to_frame`` and of reading a list, at three sizes."""
-    figures: dict[str, list[float]] = {}
+def growing_frame(size: int) -> dict[str, list[float]]:
+    """Measure CPU seconds and peak bytes per record of the frame of so many."""
+    records = Records(entities(size))
+    return _per_record(records.to_frame, size)
+
+
+def growing_list(size: int) -> dict[str, list[float]]:
+    """Measure CPU seconds and peak bytes per record of reading so many."""
     with m3ter_nb.login() as session:
-        for size in SIZES:
-            records = Records(entities(size))
-            read = partial(_read, session, f"lists/{size}")
-            for name, way in {"frame": records.to_frame, "list": read}.items():
-                figures[f"{name} s {size}"] = [_cpu_seconds(way) / size for _ in range(rounds)]
-                figures[f"{name} B {size}"] = [_bytes_at_peak(way) / size]
+        session.get("lists/1")
+        return _per_record(lambda: Records(session.pages(f"lists/{size}")), size)
+
+
+def _per_record(way: Callable[[], object], size: int) -> dict[str, list[float]]:
+    """Measure one call, in a process that has done nothing as large before."""
+    resident, started = _largest_resident(), time.process_time()
+    kept = way()
+    took = time.process_time() - started
+    figures = {"s": [took / size], "B": [(_largest_resident() - resident) / size]}
+    del kept
     return figures
 
 
-def _read(session: m3ter_nb.M3terSession, path: str) -> Records:
-    return Records(session.pages(path))
-
-
-def _cpu_seconds(way: Callable[[], object]) -> float:
-    started = time.process_time()
-    way()
-    return time.process_time() - started
+def _largest_resident() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _bytes_at_peak(way: Callable[[], object]) -> float:
@@ -137,4 +140,9 @@ def _bytes_kept(way: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main({way.__name__: way for way in (html, long_html, wide_html, frame, list_memory, growing)})
+    main(
+        {
+            way.__name__: way
+            for way in (html, long_html, wide_html, frame, list_memory, growing_frame, growing_list)
+        }
+    )
