@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import rows_calls
 import rows_sandbox
 import rows_shell
+import rows_usage
 import rows_views
 from prism import prism_version
 from processes import HERE, Bench, benchmark_server
@@ -38,6 +39,7 @@ ROWS: Final[dict[str, Callable[[Bench], list[Line]]]] = {
     "list-memory": rows_views.list_memory,
     "growth": rows_views.growth,
     "sandbox": rows_sandbox.sandbox,
+    "usage": rows_usage.usage,
 }
 
 _BUILD: Final = HERE.parent / "build"

@@ -5,7 +5,8 @@ writes of a small answer meet Nagle's algorithm and the delayed ACK (RFC 1122 se
 take 40 ms, whoever made it.
 
 It answers ``POST /oauth/token``, and under ``/organizations/{orgId}/``: ``products`` (10,000 of them, with
-``pageSize`` and ``nextToken``), ``products/{id}`` and ``users/me``. ``GET /counts`` tells what has been asked for
+``pageSize`` and ``nextToken``), ``products/{id}``, ``users/me``, a meter and accounts for usage; it accepts every
+``measurements``, and counts no row of them. ``GET /counts`` tells what has been asked for
 since ``DELETE /counts``; neither is counted.
 """
 
@@ -21,12 +22,22 @@ from collections import Counter
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["KEY_ID", "ORG_ID", "PRODUCTS", "SECRET", "main"]
+__all__ = ["ACCOUNTS", "KEY_ID", "METER", "ORG_ID", "PRODUCTS", "SECRET", "main"]
 
 KEY_ID: Final = "benchmark-key-id"
 SECRET: Final = "benchmark-api-secret"
 ORG_ID: Final = "b0f6c7d2-0b4e-4f0e-9d55-2f9b5d1c7a10"
 PRODUCTS: Final = 10_000
+ACCOUNTS: Final = 90
+METER: Final = {
+    "id": "11111111-0000-4000-8000-000000000001",
+    "code": "api_requests",
+    "dataFields": [
+        {"category": "WHERE", "code": "region"},
+        {"category": "MEASURE", "code": "requests"},
+        {"category": "MEASURE", "code": "bytes"},
+    ],
+}
 
 _BASE = f"/organizations/{ORG_ID}/"
 _LIFETIME = 18_000
@@ -80,6 +91,8 @@ class Api:
         self.counts["call"] += 1
         if authorization != self._bearer:
             return _refusal(401)
+        if method == "POST" and target == f"{_BASE}measurements":
+            return 200, b'{"result":"accepted"}'
         body = self._answers.get(target) or self._made(target)
         return (200, body) if method == "GET" and body else _refusal(404)
 
@@ -94,6 +107,10 @@ class Api:
                 return self._page(parse_qs(parts.query), int(total))
             case ["products", product_id]:
                 body = self._products[int(product_id[-12:])]
+            case ["meters"]:
+                body = json.dumps({"data": [METER]}).encode()
+            case ["accounts"]:
+                body = json.dumps({"data": [{"code": f"acct-{each}"} for each in range(ACCOUNTS)]}).encode()
             case ["users", "me"]:
                 body = json.dumps({"organization": {"orgId": ORG_ID, "type": "SANDBOX"}}).encode()
             case _:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from m3ter_nb.errors import M3terError, MeasurementsRefused
+from m3ter_nb.usage.digests import Index
 from m3ter_nb.usage.measurements import digest
 from m3ter_nb.usage.submission import Fate
 from m3ter_nb.wire.download import download
@@ -47,7 +48,6 @@ _WORDS: Final = (
 )
 _OUR_UID: Final = re.compile(r"([0-9a-f]{32})(?:-(\d{1,9}))?")
 _WAITS: Final = (1.0, 2.0, 5.0, 10.0)
-_Numbers = np.ndarray[Any, Any]
 # Seconds by which m3ter's clock may differ from ours.
 _SKEW: Final = 600.0
 
@@ -126,7 +126,7 @@ class Confirmation:
     unasked: str = ""
     raises: bool = True
     _read: set[str] = field(default_factory=set)
-    _order: _Numbers | None = None
+    _index: Index | None = None
 
     def wait(self, seconds: float) -> None:
         """Ask until all is counted, but no longer than some seconds.
@@ -144,7 +144,7 @@ class Confirmation:
         except M3terError as error:
             submission.notes.append(f"Not confirmed: {error}")
         finally:
-            self._order = None
+            self._index = None
             if journal is not None:
                 journal.close()
         if not submission.confirmed:
@@ -245,24 +245,10 @@ class Confirmation:
 
     def _positions(self, uids: Iterable[str]) -> list[int | None]:
         """Return the row of each uid, or None where it is none of ours."""
-        names = self.found.names()
-        if self._order is None:
-            self._order = np.argsort(names[:, 0], kind="stable")
-        order = self._order
-        ordered = names[:, 0][order]
-        return [self._position(uid, names, order, ordered) for uid in uids]
-
-    def _position(self, uid: str, names: _Numbers, order: _Numbers, ordered: _Numbers) -> int | None:
-        name, number = self._name(uid)
-        first, second = np.frombuffer(name, "<u8")
-        at = int(np.searchsorted(ordered, first))
-        while at < len(order) and ordered[at] == first:
-            if names[order[at], 1] == second:
-                if not number:
-                    return int(order[at])
-                number -= 1
-            at += 1
-        return None
+        if self._index is None:
+            self._index = Index(self.found.digests)
+        places = [self._index.find_nth(*self._name(uid)) for uid in uids]
+        return [place if place >= 0 else None for place in places]
 
     def _name(self, uid: str) -> tuple[bytes, int]:
         """Return the digest by which the check knows a uid, and the number of an identical row."""

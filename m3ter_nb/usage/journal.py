@@ -14,11 +14,13 @@ import threading
 import time
 from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.usage.measurements import FORMAT
+from m3ter_nb.usage.digests import Index
+from m3ter_nb.usage.measurements import DIGEST_BYTES, FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,9 +39,8 @@ _NETWORK: Final = frozenset(
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, started REAL NOT NULL, finished REAL, confirmed REAL);
-CREATE TABLE IF NOT EXISTS sent (uid BLOB PRIMARY KEY, content BLOB NOT NULL, run INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sent (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, uids BLOB NOT NULL, contents BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS events (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TEMP TABLE wanted (uid BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
 
@@ -61,6 +62,10 @@ class Run(NamedTuple):
     goes_on: bool
 
 
+def _split(digests: bytes) -> list[bytes]:
+    return [digests[first : first + DIGEST_BYTES] for first in range(0, len(digests), DIGEST_BYTES)]
+
+
 class Journal:
     """A journal that is open. Safe to share between threads.
 
@@ -68,6 +73,9 @@ class Journal:
         path: of the file; it is made where it is not there.
         about: host, organization and meter that it is for.
         wall: returns the time in seconds since 1970.
+
+    Attributes:
+        was_empty: whether it knew no row when it was opened; then there is nothing to look up.
 
     Raises:
         InvalidArgument: it is of another host, organization, meter or format, or holds an unfinished run that is too
@@ -87,7 +95,8 @@ class Journal:
             self._prepare(about)
         except sqlite3.DatabaseError as error:
             raise NoJournal(f"{path} cannot be used as a journal ({error})") from None
-        self.is_empty = self._db.execute("SELECT 1 FROM sent LIMIT 1").fetchone() is None
+        self._known, self._contents = self._read()
+        self.was_empty = not len(self._known)
 
     def _prepare(self, about: dict[str, str]) -> None:
         db = self._db
@@ -119,8 +128,8 @@ class Journal:
             )
 
     @contextmanager
-    def _writing(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-        self._db.execute(begin)
+    def _writing(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
@@ -146,6 +155,28 @@ class Journal:
         with self._lock, self._writing():
             self._db.execute("UPDATE runs SET confirmed = ? WHERE confirmed IS NULL", (self._wall(),))
 
+    def handled(self) -> set[str]:
+        """Return the ids of the failure events that earlier runs have read."""
+        with self._lock:
+            return {event for (event,) in self._db.execute("SELECT id FROM events")}
+
+    def _read(self) -> tuple[Index, bytes]:
+        uids, contents = bytearray(), bytearray()
+        for few, theirs in self._db.execute("SELECT uids, contents FROM sent ORDER BY id"):
+            uids += few
+            contents += theirs or few  # a uid that is a digest of the content
+        return Index(uids), bytes(contents)
+
+    def add(self, batch: Batch, run: Run) -> None:
+        """Note the rows of a request that m3ter has accepted; nothing once the journal is closed."""
+        # In one piece: in a table by uid every request would touch, and write again, every page of it.
+        uids, contents = b"".join(batch.digests), b"".join(batch.contents)
+        with self._lock, suppress(sqlite3.ProgrammingError):  # closed meanwhile, by an interrupt
+            self._db.execute(
+                "INSERT INTO sent (run, uids, contents) VALUES (?, ?, ?)",
+                (run.id, uids, b"" if contents == uids else contents),
+            )
+
     def refuse(self, uids: Sequence[bytes], events: Sequence[str]) -> None:
         """Forget rows that m3ter has refused after all: mended, they may be sent again.
 
@@ -154,37 +185,30 @@ class Journal:
             events: ids of the failure events that have been read, so that they are not held against mended rows.
         """
         with self._lock, self._writing():
-            self._db.executemany("DELETE FROM sent WHERE uid = ?", [(uid,) for uid in uids])
+            if uids:
+                self._forget(frozenset(uids))
             self._db.executemany("INSERT OR IGNORE INTO events VALUES (?)", [(event,) for event in events])
 
-    def handled(self) -> set[str]:
-        """Return the ids of the failure events that earlier runs have read."""
-        with self._lock:
-            return {event for (event,) in self._db.execute("SELECT id FROM events")}
-
-    def add(self, batch: Batch, run: Run) -> None:
-        """Note the rows of a request that m3ter has accepted; nothing once the journal is closed."""
-        rows = [(uid, content, run.id) for uid, content in zip(batch.digests, batch.contents, strict=True)]
-        with self._lock:
-            try:
-                with self._writing():
-                    self._db.executemany("INSERT OR IGNORE INTO sent VALUES (?, ?, ?)", rows)
-            except sqlite3.ProgrammingError:  # closed meanwhile, by an interrupt
-                return
-            self.is_empty = False
+    def _forget(self, uids: frozenset[bytes]) -> None:
+        for number, few, contents in self._db.execute("SELECT id, uids, contents FROM sent").fetchall():
+            names = _split(few)
+            keep = [name not in uids for name in names]
+            if not all(keep):
+                left = b"".join(compress(names, keep)), b"".join(compress(_split(contents), keep)), number
+                self._db.execute("UPDATE sent SET uids = ?, contents = ? WHERE id = ?", left)
 
     def contents(self, uids: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the digests of content of those of these rows that m3ter has accepted."""
-        with self._lock, self._writing("BEGIN"):
-            self._db.execute("DELETE FROM wanted")
-            self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", [(uid,) for uid in uids])
-            return dict(
-                self._db.execute("SELECT sent.uid, content FROM wanted JOIN sent ON sent.uid = wanted.uid")
-            )
+        """Return the digests of content of those of these rows that m3ter had accepted when the journal was opened."""
+        places = self._known.find(uids)
+        size = DIGEST_BYTES
+        return {
+            uid: self._contents[place * size : (place + 1) * size]
+            for uid, place in zip(uids, places, strict=True)
+            if place >= 0
+        }
 
     def __len__(self) -> int:
-        with self._lock:
-            return int(self._db.execute("SELECT count(*) FROM sent").fetchone()[0])
+        return len(self._known)
 
     def close(self) -> None:
         """Close the file."""

@@ -159,12 +159,11 @@ class Writer:
         )
         if repeated:
             self._number(digests, uids, repeated, seen, left_out)
-        quoted = (
-            [encode_basestring(uid).encode() for uid in uids]
-            if self._by_uid
-            else [b'"%s"' % uid.encode() for uid in uids]
-        )
-        measurements = [b'{"uid":%s,%s' % pair for pair in zip(quoted, bodies, strict=True)]
+        if self._by_uid:
+            uids = [encode_basestring(uid)[1:-1] for uid in uids]
+        measurements = [
+            b'{"uid":"%s",%s' % (uid.encode(), body) for uid, body in zip(uids, bodies, strict=True)
+        ]
         batch = Batch(list(range(first, first + cells.rows)), digests, contents, measurements)
         return batch.chosen([row not in left_out for row in range(cells.rows)]) if left_out else batch
 

@@ -296,7 +296,7 @@ class _Sending:
         return left_out
 
     def _without_known(self, rows: Batch) -> Batch:
-        if self._journal is None or self._journal.is_empty:
+        if self._journal is None or self._journal.was_empty:
             return rows
         known = self._journal.contents(rows.digests)
         if not known:

@@ -11,6 +11,7 @@ import numpy as np
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.usage.columns import Fault, Reading
+from m3ter_nb.usage.digests import pairs
 from m3ter_nb.usage.measurements import DIGEST_BYTES, LONGEST_UID, Writer, batch_ends, digest
 from m3ter_nb.usage.pace import seconds_for
 from m3ter_nb.usage.report import MANY_ROWS, Finding, UsageReport, duration
@@ -50,16 +51,6 @@ class Survey:
     refused_accounts: frozenset[str] = frozenset()
     start: np.datetime64 | None = None
     end: np.datetime64 | None = None
-
-    def names(self) -> np.ndarray[Any, Any]:
-        """Return the digests as two numbers a row."""
-        return np.frombuffer(self.digests, "<u8").reshape(-1, 2)
-
-    def rows_of(self, name: bytes) -> list[int]:
-        """Return the positions of the rows with a digest."""
-        names = self.names()
-        first, second = np.frombuffer(name, "<u8")
-        return list(np.flatnonzero((names[:, 0] == first) & (names[:, 1] == second)).tolist())
 
 
 class _Tally:
@@ -185,7 +176,7 @@ class _Check:
 
     def _note_changed(self, cells: Cells, names: list[bytes], bodies: list[bytes]) -> None:
         """Find rows that differ from what was sent under their uid; with uids by content there are none."""
-        if self._journal is None or self._writer.by_content or self._journal.is_empty:
+        if self._journal is None or self._writer.by_content or self._journal.was_empty:
             return
         sent = self._journal.contents(names)
         changed = [
@@ -288,7 +279,7 @@ class _Sizes:
 
 def _later(found: Survey) -> set[int]:
     """Return the positions of the second and later rows of each digest, and keep the digests of more than one."""
-    names = found.names()
+    names = pairs(found.digests)
     if not len(names):
         return set()
     ordered = np.sort(names[:, 0])

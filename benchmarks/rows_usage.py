@@ -1,0 +1,49 @@
+"""Rows about usage in: processor time and memory of a submission, and the time that the pace takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from results import Goal, Line, Samples
+
+if TYPE_CHECKING:
+    from processes import Bench
+
+__all__ = ["usage"]
+
+
+def usage(bench: Bench) -> list[Line]:
+    """Measure ``submit_usage`` from the frame to the last answer."""
+    rates = bench.run("usage.py", "rate", str(bench.rounds(10)))
+    pace = bench.run("usage.py", "pace", "1")
+    peaks = {rows: bench.run("usage.py", "memory", str(rows)) for rows in _sizes(bench)}
+    return [
+        Line(
+            "`submit_usage`: rows per CPU second, frame to answered, checked and with a journal",
+            "the official SDK's `submit_all` on ready dicts",
+            Samples("1/s", tuple(rates["ours"])),
+            Samples("1/s", tuple(rates["sdk"])),
+            Goal("ratio", 7.0, at_least=True),
+        ),
+        Line(
+            "the pace, by a clock that only waiting moves: until the turn of request 6,000",
+            "the arithmetic of the limits",
+            Samples("s", (pace["taken"],)),
+            Samples("s", (pace["limits"],)),
+            Goal("ratio", 1.05),
+        ),
+        *(
+            Line(
+                f"`submit_usage` of {rows:,} rows: peak of memory",
+                "the same process with the frame alone",
+                Samples("B", (peak["after"],)),
+                Samples("B", (peak["before"],)),
+                Goal("difference", 100e6),
+            )
+            for rows, peak in peaks.items()
+        ),
+    ]
+
+
+def _sizes(bench: Bench) -> tuple[int, ...]:
+    return (100_000,) if bench.quick else (300_000, 1_000_000)
