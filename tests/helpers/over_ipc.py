@@ -19,6 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from jupyter_client.manager import KernelManager
 
@@ -37,13 +38,15 @@ def _serve_every_kernel() -> dict[str, str]:
     if not hasattr(socket, "AF_UNIX"):
         return {}
     initialize = KernelManager.__init__
+    folder = short_folder("m3ter-kernels-")
 
     @functools.wraps(initialize)
     def over_ipc(self: KernelManager, *args: Any, **options: Any) -> None:
-        initialize(self, *args, **{"transport": "ipc", **options})
+        # A path that is not absolute would be another one for a kernel with a working directory of its own.
+        initialize(self, *args, **{"transport": "ipc", "ip": str(folder / uuid4().hex), **options})
 
     KernelManager.__init__ = over_ipc
-    os.environ["JUPYTER_RUNTIME_DIR"] = str(short_folder("m3ter-kernels-"))
+    os.environ["JUPYTER_RUNTIME_DIR"] = str(folder)
     return {
         "JUPYTER_RUNTIME_DIR": os.environ["JUPYTER_RUNTIME_DIR"],
         "PYTHONPATH": str(Path(__file__).parent),
