@@ -72,6 +72,11 @@ def source_of(given: Any) -> Source:
         raise missing_extra("Usage needs pandas, which is not installed", "pandas") from None
     if isinstance(given, pd.DataFrame):
         return FrameSource(given)
+    if type(given).__module__.partition(".")[0] in ("dask", "dask_expr"):
+        raise InvalidArgument(
+            "A Dask frame is not read partition by partition: write it with to_parquet() and give the path, or "
+            "compute() it where it fits in memory. Nothing was sent."
+        )
     if isinstance(given, (str, PathLike)):
         return _files(fspath(given))
     if hasattr(given, "__arrow_c_stream__"):

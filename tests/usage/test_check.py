@@ -205,6 +205,13 @@ def test_what_is_no_source_is_an_error(used: Used, source: Any) -> None:
         used.session.check_usage(source, "api_requests")
 
 
+def test_a_dask_frame_is_an_error_that_says_what_to_do(used: Used) -> None:
+    frame = type("DataFrame", (), {"__module__": "dask.dataframe.dask_expr._collection"})()
+
+    with pytest.raises(InvalidArgument, match="to_parquet"):
+        used.session.check_usage(frame, "api_requests")
+
+
 def test_columns_of_other_names_are_mapped(used: Used) -> None:
     frame = usage(3).rename(columns={"account": "customer", "ts": "at", "region": "zone", "requests": "n"})
 
