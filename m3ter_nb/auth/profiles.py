@@ -31,6 +31,7 @@ __all__ = [
     "PROFILE_VARIABLE",
     "Kept",
     "Profile",
+    "can_remember",
     "checked_profile",
     "default_profile",
     "forget",
@@ -99,6 +100,20 @@ def profiles() -> list[Profile]:
     The keychain is not asked.
     """
     return sorted(_read_list().values(), key=lambda profile: profile.name)
+
+
+def can_remember(keychain: Keychain = KEYCHAIN) -> bool:
+    """Whether this computer may keep a secret for the user: it is the user's own, and its keychain is there.
+
+    One that is locked is there.
+    """
+    if not_the_user_s():
+        return False
+    try:
+        keychain.check()
+    except KeychainUnavailable as error:
+        return error.locked
+    return True
 
 
 def default_profile() -> str:

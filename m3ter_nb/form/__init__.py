@@ -86,6 +86,11 @@ class LoginForm(anywidget.AnyWidget):
         binder: whether to warn that this is a public Binder machine.
         notice: one sentence above the inputs, for example why the form is there.
         doubt: why the secret should not go to this host without a second look; ``""`` where there is no reason.
+        remember_offered: whether to offer that the login is remembered on this computer.
+        remember: whether that tick is on before anybody has touched it.
+
+    Attributes:
+        remember_asked: whether the tick was on in the submit that is under way.
     """
 
     _esm = _HERE / "form.js"
@@ -105,6 +110,8 @@ class LoginForm(anywidget.AnyWidget):
     demo_offered = traitlets.Bool(False).tag(sync=True)
     sandbox_offered = traitlets.Bool(False).tag(sync=True)
     logout_offered = traitlets.Bool(False).tag(sync=True)
+    remember_offered = traitlets.Bool(False).tag(sync=True)
+    remember = traitlets.Bool(False).tag(sync=True)
 
     def __init__(
         self,
@@ -117,7 +124,10 @@ class LoginForm(anywidget.AnyWidget):
         binder: bool = False,
         notice: str = "",
         doubt: str = "",
+        remember_offered: bool = False,
+        remember: bool = False,
     ) -> None:
+        self.remember_asked = False
         self._seen = False
         self._on_submit = on_submit
         self._on_demo = on_demo
@@ -132,6 +142,8 @@ class LoginForm(anywidget.AnyWidget):
             demo_offered=on_demo is not None,
             sandbox_offered=on_sandbox is not None,
             logout_offered=on_logout is not None,
+            remember_offered=remember_offered,
+            remember=remember and remember_offered,
         )
 
     @property
@@ -189,6 +201,7 @@ class LoginForm(anywidget.AnyWidget):
         on_demo, on_logout, on_sandbox = self._on_demo, self._on_logout, self._on_sandbox
         if kind == "submit" and self.phase != "in":
             self._begin()
+            self.remember_asked = self.remember_offered and content.get("remember") is True
             fields = _read_fields(content, buffers)
             if fields is None and not buffers:
                 self.bare = True

@@ -68,6 +68,8 @@ function buildForm(id) {
   const submit = make("button", { type: "submit", class: "m3ter-nb-primary" }, "Log in");
   const demo = button("Use the sandbox's public demo credentials");
   const keep = button("Keep the current login");
+  const tick = make("input", { id: `${id}-remember`, type: "checkbox" });
+  const remember = make("div", { class: "m3ter-nb-remember" }, tick, make("label", { for: tick.id }, "Remember on this computer"));
   const form = make(
     "form", { novalidate: "" },
     make("div", { class: "m3ter-nb-field" }, make("label", { for: keyId.id }, "Access Key ID"), keyId),
@@ -75,9 +77,10 @@ function buildForm(id) {
       "div", { class: "m3ter-nb-field" }, make("label", { for: secret.id }, "API Secret"),
       make("div", { class: "m3ter-nb-secret" }, secret, reveal),
     ),
+    remember,
     make("div", { class: "m3ter-nb-actions" }, submit, demo, keep),
   );
-  return { form, keyId, secret, reveal, submit, demo, keep };
+  return { form, keyId, secret, reveal, tick, remember, submit, demo, keep };
 }
 
 function buildHelp() {
@@ -109,7 +112,7 @@ function buildCard() {
 function render({ model, el }) {
   views += 1;
   const id = `m3ter-nb-${views}-${Math.random().toString(36).slice(2, 8)}`;
-  const { form, keyId, secret, reveal, submit, demo, keep } = buildForm(id);
+  const { form, keyId, secret, reveal, tick, remember, submit, demo, keep } = buildForm(id);
   const { card, list, notes, logout, other } = buildCard();
   const title = make("div", { id: `${id}-title`, class: "m3ter-nb-title" });
   const host = make("span", { class: "m3ter-nb-host" });
@@ -162,6 +165,7 @@ function render({ model, el }) {
     mark(null);
     secret.value = "";
     keyId.value = "";
+    tick.checked = model.get("remember");
     setReveal(false);
   }
 
@@ -171,7 +175,8 @@ function render({ model, el }) {
     const inContent = fields && model.get("bare");
     const buffers = fields && !inContent ? [new DataView(new TextEncoder().encode(JSON.stringify(fields)).buffer)] : [];
     try {
-      model.send(inContent ? { type, turn, ...fields } : { type, turn }, undefined, buffers);
+      const asked = fields && tick.checked && !remember.hidden ? { remember: true } : {};
+      model.send({ type, turn, ...asked, ...(inContent ? fields : {}) }, undefined, buffers);
     } catch {
       // The error is not shown or logged: only that there is no kernel to talk to any more.
       retire();
@@ -241,12 +246,13 @@ function render({ model, el }) {
     demo.classList.toggle("m3ter-nb-primary", !demo.hidden);
     submit.classList.toggle("m3ter-nb-primary", demo.hidden);
     submit.textContent = sure && model.get("doubt") ? `Send to ${model.get("host")}` : "Log in";
+    remember.hidden = !model.get("remember_offered");
     keep.hidden = !model.get("card").title;
     logout.hidden = !model.get("logout_offered");
     form.hidden = help.hidden = inCard;
     card.hidden = !inCard;
     form.setAttribute("aria-busy", String(busy));
-    for (const control of [submit, demo, keep, sandbox]) control.disabled = busy;
+    for (const control of [submit, demo, keep, sandbox, tick]) control.disabled = busy;
     for (const input of [keyId, secret]) input.readOnly = busy;
 
     if (inCard) {
@@ -361,6 +367,7 @@ function render({ model, el }) {
     form.requestSubmit();
   });
 
+  tick.checked = model.get("remember");
   const clock = setInterval(drawTime, 1000);
   model.on("change", draw);
   model.on("comm_live_update", onLiveness);

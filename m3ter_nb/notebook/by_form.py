@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.credentials import Credentials
+from m3ter_nb.auth.profiles import can_remember
 from m3ter_nb.auth.settings import Settings
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.form import LoginCard, LoginForm
-from m3ter_nb.notebook.login_options import with_credentials
+from m3ter_nb.notebook.login_options import keep_login, with_credentials
 from m3ter_nb.notebook.status import login_card
 from m3ter_nb.views.card import TIME_LEFT
 
@@ -25,6 +26,9 @@ __all__ = ["FormLogin"]
 _TYPED = "the form"
 _NOT_AGAIN = (
     "Not to type this again: set M3TER_API_KEY and M3TER_API_SECRET in the environment or a .env file."
+)
+_TICK_IT = (
+    "Not to type this again: tick Remember on this computer the next time, or run %m3ter_login --remember."
 )
 
 
@@ -72,6 +76,8 @@ class FormLogin:
             binder=binder and not offered,
             notice=notice,
             doubt=options.doubt(known),
+            remember_offered=can_remember(),
+            remember=options.remember,
         )
         logins.on_change(self._follow)
 
@@ -131,9 +137,18 @@ class FormLogin:
 
     def _log_in(self, credentials: Credentials) -> LoginCard:
         # Printed by a widget's message, a note would go where nobody looks: the card says it.
-        self._notes = (*credentials.notes, _NOT_AGAIN) if credentials.source == _TYPED else credentials.notes
+        self._notes = credentials.notes
         session = self._options.open(with_credentials(self._known, credentials), self._notify)
-        return self._card(self._logins.add(self._options.name, session, typed=True))
+        login = self._logins.add(self._options.name, session, typed=True)
+        if credentials.source == _TYPED:
+            self._notes = (*self._notes, self._keep(login, credentials))
+        return self._card(login)
+
+    def _keep(self, login: Login, credentials: Credentials) -> str:
+        """Remember a typed login where that was asked for; say what was kept, or how not to type it again."""
+        if self.widget.remember_asked or (self._options.remember and not self.widget.remember_offered):
+            return keep_login(self._options, login, credentials)
+        return _TICK_IT if self.widget.remember_offered else _NOT_AGAIN
 
     def _log_out(self) -> None:
         self._logins.remove(self._options.name)

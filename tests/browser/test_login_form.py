@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -439,6 +440,45 @@ def test_a_form_that_was_drawn_says_so_to_the_kernel(open_notebook: OpenNotebook
     expect(notebook.output(2)).to_have_text(
         "Not logged in yet: submit the form above, then run this cell again.", use_inner_text=True
     )
+
+
+KEYCHAIN = f"""\
+import os, sys, tempfile
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()
+sys.path.insert(0, {str(Path(__file__).parents[1] / "helpers")!r})
+import keychains, keyring
+keyring.set_keyring(keychains.MemoryKeyring())"""
+
+
+def test_the_tick_remembers_the_login_and_is_off_until_somebody_sets_it(
+    open_notebook: OpenNotebook, sandbox: Sandbox
+) -> None:
+    notebook = open_notebook(KEYCHAIN, LOGIN, "import m3ter_nb; print([p.name for p in m3ter_nb.profiles()])")
+    for number in range(3):
+        notebook.run_cell(number)
+    form = notebook.form()
+    tick = form.box.get_by_label("Remember on this computer")
+    expect(tick).not_to_be_checked()
+    key = sandbox.keys.create_key()
+    form.fill(key.key_id, key.secret)
+    tick.check()
+    form.secret.press("Enter")
+    form.expect_phase("in")
+
+    expect(form.box).to_contain_text("Remembered as the profile default in the keychain of this computer.")
+    notebook.run_cell(3)
+    expect(notebook.output(3)).to_contain_text("['default']")
+    form.button("Use other credentials").click()
+    expect(tick).not_to_be_checked()
+
+
+def test_without_a_keychain_there_is_no_tick(open_notebook: OpenNotebook) -> None:
+    notebook = open_notebook(LOGIN)
+    notebook.run_all()
+    form = notebook.form()
+
+    expect(form.key_id).to_be_visible()
+    expect(form.box.get_by_label("Remember on this computer")).to_be_hidden()
 
 
 def test_whoever_has_no_account_starts_the_sandbox_from_the_form(open_notebook: OpenNotebook) -> None:

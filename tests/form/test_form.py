@@ -301,6 +301,42 @@ def test_a_submit_that_cannot_be_read_says_so_and_logs_in_to_nothing(
     assert form.message == "The form's message was not understood: type both fields and try again."
 
 
+@pytest.mark.parametrize(
+    ("offered", "content", "asked"),
+    [
+        (True, {"remember": True}, True),
+        (True, {}, False),
+        (True, {"remember": "yes"}, False),
+        (False, {"remember": True}, False),
+    ],
+)
+def test_a_submit_asks_to_remember_only_by_a_tick_that_was_offered(
+    make_form: Callable[..., LoginForm], *, offered: bool, content: dict[str, Any], asked: bool
+) -> None:
+    heard = []
+    form = make_form(lambda *_: heard.append(form.remember_asked) or CARD, remember_offered=offered)
+
+    send(form, "submit", key_id=KEY_ID, secret=SECRET, **content)
+
+    assert heard == [asked]
+
+
+def test_a_tick_of_the_login_before_is_off_for_the_next(make_form: Callable[..., LoginForm]) -> None:
+    form = make_form(remember_offered=True)
+    send(form, "submit", key_id=KEY_ID, secret=SECRET, remember=True)
+    send(form, "other")
+
+    send(form, "submit", key_id=KEY_ID, secret=SECRET)
+
+    assert not form.remember_asked
+    assert not form.remember
+
+
+def test_a_tick_that_is_not_offered_is_not_on_either(make_form: Callable[..., LoginForm]) -> None:
+    assert not make_form(remember=True).remember
+    assert make_form(remember=True, remember_offered=True).remember
+
+
 def test_the_demo_login_needs_no_secret(make_form: Callable[..., LoginForm]) -> None:
     form = make_form(on_demo=lambda: CARD)
     assert form.demo_offered

@@ -11,8 +11,13 @@ from IPython.core.completer import provisionalcompleter
 
 from keychains import HangingKeyring, MemoryKeyring
 from m3ter_nb.auth.keychain import KEYCHAIN
+from m3ter_nb.auth.settings import Settings
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, KeychainUnavailable, UnsafeDestination
+from m3ter_nb.notebook.by_form import FormLogin
 from m3ter_nb.notebook.front_end import FrontEnd
+from m3ter_nb.notebook.login_options import LoginOptions
+from m3ter_nb.notebook.logins import Logins
+from m3ter_nb.notebook.twin import SandboxControl
 from m3ter_nb.sandbox import DEMO_ORG_ID
 
 if TYPE_CHECKING:
@@ -332,3 +337,73 @@ def test_tab_completes_the_profiles_names(
         offered = [completion.text for completion in shell.Completer.completions(before, len(before))]
 
     assert offered == ["production", "staging"]
+
+
+@pytest.fixture
+def form_of(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Callable[..., FormLogin]:
+    """Return a function that makes the form of a login to the sandbox."""
+
+    def make(**options: Any) -> FormLogin:
+        return FormLogin(
+            Logins({}),
+            SandboxControl(),
+            LoginOptions(base_url=sandbox.url, **options),
+            Settings(),
+            binder=False,
+            notice="",
+            notify=print,
+        )
+
+    return make
+
+
+def submit(form: FormLogin, sandbox: Sandbox, **content: Any) -> str:
+    """Submit a key of the sandbox, and return what the card says at its end."""
+    key = sandbox.keys.create_key()
+    fields = {"key_id": key.key_id, "secret": key.secret}
+    form.widget._handle_custom_msg({"type": "submit", "turn": form.widget.turn, **fields, **content}, [])
+    assert form.widget.phase == "in"
+    notes: list[str] = form.widget.card["notes"]
+    return notes[-1]
+
+
+def test_the_form_s_tick_remembers_and_is_off_by_default(
+    form_of: Callable[..., FormLogin], memory: MemoryKeyring, sandbox: Sandbox
+) -> None:
+    form = form_of()
+    assert (form.widget.remember_offered, form.widget.remember) == (True, False)
+    assert "tick Remember on this computer the next time" in submit(form, sandbox)
+    assert memory.entries == {}
+
+    said = submit(form_of(profile="staging"), sandbox, remember=True)
+
+    assert said == "Remembered as the profile staging in the keychain of this computer."
+    assert [name for _, name in memory.entries] == ["staging"]
+
+
+def test_remember_on_the_magic_s_line_turns_the_tick_on(
+    form_of: Callable[..., FormLogin], memory: MemoryKeyring, sandbox: Sandbox
+) -> None:
+    form = form_of(remember=True)
+
+    assert form.widget.remember
+    submit(form, sandbox)  # somebody took the tick out
+    assert memory.entries == {}
+
+
+def test_where_there_is_no_keychain_the_form_has_no_tick_and_one_line_says_what_to_do(
+    form_of: Callable[..., FormLogin], sandbox: Sandbox
+) -> None:
+    form = form_of()
+
+    assert not form.widget.remember_offered
+    assert "set M3TER_API_KEY and M3TER_API_SECRET" in submit(form, sandbox, remember=True)
+    assert submit(form_of(remember=True), sandbox).startswith("Not remembered: this machine has no keychain")
+
+
+def test_on_a_platform_the_form_has_no_tick(
+    form_of: Callable[..., FormLogin], memory: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "15.4")
+
+    assert not form_of().widget.remember_offered
