@@ -144,6 +144,10 @@ class Submission:
         told.columns = [f"{name}_" if name in own.columns else name for name in told.columns]
         return pd.concat([told, own], axis=1)
 
+    def confirm_by(self, wait: Callable[[float], None]) -> None:
+        """Set what :meth:`confirm` calls, with the seconds to wait."""
+        self._confirm = wait
+
     def confirm(self, seconds: float = 60) -> Submission:
         """Ask m3ter again what it has counted and refused.
 

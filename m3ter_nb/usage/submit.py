@@ -224,7 +224,7 @@ class _Sending:
             unasked=self._unasked,
             raises=self._job.options.raise_on_refused,
         )
-        submission._confirm = confirmation.wait  # noqa: SLF001 - the value is made here
+        submission.confirm_by(confirmation.wait)
         if self._job.options.confirm:
             try:
                 confirmation.wait(self._job.options.confirm)
