@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from flask import request
@@ -19,7 +20,7 @@ from m3ter_nb.sandbox.usage_sql import NUMERIC, TEXT, Query
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from flask import Flask
     from werkzeug.wrappers import Response
@@ -62,8 +63,8 @@ def _query(world: World) -> Response:
         if aggregations:
             known = [aggregation for aggregation in aggregations if aggregation["meterId"] in meters]
             rows = query.aggregates(db, known, groups, limit + 1) if known else []
-            named = [_named(row, groups, known, meters) for row in rows]
-            found = [row for row in named if row is not None]
+            named = _named_rows(rows, groups, known, meters)
+            found = [row for row in named if row]
         else:
             codes = {code: meter_id for meter_id, (code, _) in meters.items()}
             found = [_plain(codes, row) for row in query.rows(db, limit + 1)]
@@ -135,25 +136,31 @@ def _plain(codes: Mapping[str, str], row: tuple[str, str, int, str | None, str])
     }
 
 
-def _named(
-    row: Sequence[Any],
+def _named_rows(
+    rows: Sequence[Sequence[Any]],
     groups: Sequence[Mapping[str, Any]],
     aggregations: Sequence[Mapping[str, Any]],
     meters: Mapping[str, tuple[str, Any]],
-) -> dict[str, Any] | None:
-    """Return a row of a statement with its names, or None where no measurement has a value."""
-    keys: dict[str, Any] = {}
-    for group, value in zip(groups, row, strict=False):
-        keys |= _named_key(group, value)
-    values = {}
-    for aggregation, value in zip(aggregations, row[len(groups) :], strict=True):
-        function = aggregation["function"]
-        if value is None or (value == 0 and function in ("COUNT", "UNIQUE")):
-            continue
-        overflown = isinstance(value, float) and not math.isfinite(value)
-        code = meters[aggregation["meterId"]][0]
-        values[f"{code}.{aggregation['fieldCode']}.{function}"] = None if overflown else value
-    return {**keys, **values} if values else None
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a statement with their names; an empty one where no measurement has a value."""
+    # A period is in as many rows as there are accounts.
+    keys: list[Callable[[Any], dict[str, Any]]] = [cache(partial(_named_key, group)) for group in groups]
+    names = [
+        f"{meters[aggregation['meterId']][0]}.{aggregation['fieldCode']}.{aggregation['function']}"
+        for aggregation in aggregations
+    ]
+    counted = [aggregation["function"] in ("COUNT", "UNIQUE") for aggregation in aggregations]
+    for row in rows:
+        values = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value, counts in zip(names, row[len(groups) :], counted, strict=True)
+            if value is not None and not (counts and value == 0)
+        }
+        named: dict[str, Any] = {}
+        if values:
+            for key, value in zip(keys, row, strict=False):
+                named |= key(value)
+        yield named | values
 
 
 def _named_key(group: Mapping[str, Any], value: Any) -> dict[str, Any]:
