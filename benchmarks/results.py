@@ -112,7 +112,7 @@ class Goal:
             case "difference":
                 return f"{sign}{_shown(self.limit, unit)} over"
             case "count":
-                return f"{self.limit:,.0f}"
+                return f"{sign if self.at_least else ''}{self.limit:,.0f}"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from processes import Bench
 
-__all__ = ["sandbox"]
+__all__ = ["Running", "asked", "running", "sandbox"]
 
 _PRODUCTS: Final = f"/organizations/{DEMO_ORG_ID}/products"
 _STARTS: Final = 8
@@ -42,11 +42,13 @@ class Running:
         url: its base URL.
         token: what it takes as a bearer token.
         seconds: from the start of its process to its first answer.
+        pid: of its process.
     """
 
     url: str
     token: str
     seconds: float
+    pid: int
 
 
 def sandbox(bench: Bench) -> list[Line]:
@@ -86,7 +88,7 @@ def _starts(bench: Bench, commands: dict[str, list[str]]) -> dict[str, Samples]:
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(bench.rounds(_STARTS) + 1):
         for name, command in commands.items():
-            with _running(bench, command) as server:
+            with running(bench, command) as server:
                 if number:  # the first one fills the caches of files and bytecode
                     seconds[name].append(server.seconds)
     return {name: Samples("s", tuple(values)) for name, values in seconds.items()}
@@ -96,10 +98,10 @@ def _rates(bench: Bench, commands: dict[str, list[str]]) -> dict[tuple[str, int]
     """Return answers per second by server and number of connections; an idle server costs the other nothing."""
     rates: dict[tuple[str, int], list[float]] = {}
     if "prism" in commands:
-        with _running(bench, commands["sandbox"]) as ours, _running(bench, commands["prism"]) as theirs:
+        with running(bench, commands["sandbox"]) as ours, running(bench, commands["prism"]) as theirs:
             _take_turns(bench, {"sandbox": ours, "prism": theirs}, rates)
     else:
-        with _running(bench, commands["sandbox"]) as ours:
+        with running(bench, commands["sandbox"]) as ours:
             _take_turns(bench, {"sandbox": ours}, rates)
     return {key: Samples("1/s", tuple(values)) for key, values in rates.items()}
 
@@ -107,7 +109,7 @@ def _rates(bench: Bench, commands: dict[str, list[str]]) -> dict[tuple[str, int]
 def _take_turns(bench: Bench, servers: dict[str, Running], rates: dict[tuple[str, int], list[float]]) -> None:
     product = {"name": "Product", "code": "product", "customFields": {"tier": "gold"}}
     paths = {
-        name: f"{_PRODUCTS}/{_asked(server.url, 'POST', _PRODUCTS, server.token, product)['id']}"
+        name: f"{_PRODUCTS}/{asked(server.url, 'POST', _PRODUCTS, server.token, product)['id']}"
         for name, server in servers.items()
     }
     seconds = str(_LOAD_SECONDS / 2 if bench.quick else _LOAD_SECONDS)
@@ -122,7 +124,7 @@ def _take_turns(bench: Bench, servers: dict[str, Running], rates: dict[tuple[str
 
 
 @contextmanager
-def _running(bench: Bench, command: Sequence[str]) -> Iterator[Running]:
+def running(bench: Bench, command: Sequence[str]) -> Iterator[Running]:
     """Start a server and wait for its first answer; end it afterwards."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
@@ -139,11 +141,11 @@ def _running(bench: Bench, command: Sequence[str]) -> Iterator[Running]:
         # prism takes any token; the sandbox is logged in to, which counts for its first answer.
         token = "any"
         if "m3ter_nb.sandbox" in command:
-            token = _asked(url, "POST", "/oauth/token", None, {"grant_type": "client_credentials"})[
+            token = asked(url, "POST", "/oauth/token", None, {"grant_type": "client_credentials"})[
                 "access_token"
             ]
-        _asked(url, "GET", _PRODUCTS, token)
-        yield Running(url, token, time.perf_counter() - started)
+        asked(url, "GET", _PRODUCTS, token)
+        yield Running(url, token, time.perf_counter() - started, process.pid)
     finally:
         process.terminate()
         try:
@@ -172,7 +174,7 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"the server did not listen within {_START_SECONDS} s")
 
 
-def _asked(url: str, method: str, path: str, token: str | None, body: Any = None) -> Any:
+def asked(url: str, method: str, path: str, token: str | None, body: Any = None) -> Any:
     """Return the decoded answer to one request.
 
     Raises:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import rows_calls
 import rows_sandbox
+import rows_sandbox_usage
 import rows_shell
 import rows_usage
 import rows_views
@@ -39,6 +40,7 @@ ROWS: Final[dict[str, Callable[[Bench], list[Line]]]] = {
     "list-memory": rows_views.list_memory,
     "growth": rows_views.growth,
     "sandbox": rows_sandbox.sandbox,
+    "sandbox-usage": rows_sandbox_usage.sandbox_usage,
     "usage": rows_usage.usage,
 }
 
