@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, g, request
@@ -47,6 +48,7 @@ def build(world: World) -> Flask:
     app.register_error_handler(Refusal, _refused)
     app.register_error_handler(Malformed, _malformed)
     app.register_error_handler(HTTPException, _failed)
+    app.register_error_handler(sqlite3.OperationalError, _too_much)
     app.add_url_rule(
         _TOKEN_PATH, "GenerateToken", lambda: _token(world), methods=["POST"], provide_automatic_options=False
     )
@@ -183,6 +185,11 @@ def _refused(refusal: Refusal) -> Response:
 def _malformed(error: Malformed) -> Response:
     """Answer a request whose body broke the rules while it was read."""
     return json_answer({"message": str(error)}, error.status)
+
+
+def _too_much(error: sqlite3.OperationalError) -> Response:
+    """Answer a request of more terms, filters or aggregations than SQLite takes in one statement."""
+    return json_answer({"message": f"The sandbox cannot work that out: {error}"}, 400)
 
 
 def _failed(error: HTTPException) -> Response:

@@ -84,7 +84,8 @@ def _map_check(types: frozenset[type]) -> Check:
 
 
 def _text_check(schema: Mapping[str, Any], passes: Callable[[Any], bool]) -> Check:
-    shortest, longest = schema.get("minLength", 0), schema.get("maxLength", 2**31)
+    shortest: int = schema.get("minLength", 0)
+    longest: int = schema.get("maxLength", 2**31)
     only_length = not schema.keys() & {"pattern", "format"}
 
     def check(column: Sequence[Any]) -> bool:

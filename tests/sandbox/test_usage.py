@@ -440,6 +440,15 @@ def test_a_query_that_makes_no_sense_is_400(api: Client, wrong: dict[str, Any]) 
     assert api.post("usage/query", {**YEAR, **wrong}).status_code == 400
 
 
+def test_a_query_that_is_too_much_for_sqlite_is_400(api: Client, meter_id: str) -> None:
+    region = {"meterId": meter_id, "fieldCode": "region", "values": ["eu"]}
+    codes = [{**region, "fieldCode": f"region{number}"} for number in range(3_000)]
+    searched = api.get("accounts/search", params={"searchQuery": "$".join(["code:a"] * 2_000)})
+
+    assert api.post("usage/query", {**YEAR, "dimensionFilters": codes}).status_code == 400
+    assert (searched.status_code, "cannot work that out" in searched.text) == (400, True)
+
+
 def test_a_sum_beyond_all_numbers_is_null(api: Client, meter_id: str) -> None:
     submit(api, measurement("u1", 1.7e308), measurement("u2", 1.7e308))
 
