@@ -100,8 +100,9 @@ class SandboxControl:
             return running
         try:
             from m3ter_nb.sandbox import Sandbox
-        except ImportError:
-            raise missing_extra("The sandbox is not installed", "sandbox") from None
+        except ImportError as error:
+            what = f"The sandbox needs {error.name}, which is not installed"
+            raise missing_extra(what, "sandbox") from None
         lifetime = _DOCUMENTED_LIFETIME if token_lifetime is None else token_lifetime
         try:
             sandbox = Sandbox(port or 0, lifetime, visible_after=visible_after or 0.0).start()

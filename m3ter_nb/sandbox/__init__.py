@@ -24,7 +24,8 @@ try:
         import joserfc as _joserfc  # noqa: F401 - is the extra installed?
 except ImportError as error:
     raise ImportError(
-        f"The sandbox needs {error.name}, which is not installed: run  pip install fastjsonschema flask joserfc"
+        f"The sandbox needs {error.name}, which is not installed: run  pip install fastjsonschema flask joserfc",
+        name=error.name,
     ) from error
 
 from m3ter_nb.sandbox.faults import Faults

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -298,6 +300,19 @@ def test_the_sandbox_magic_sets_the_environment_and_takes_it_back(
 
     assert "M3TER_BASE_URL" not in os.environ
     assert (os.environ["M3TER_ORG_ID"], os.environ["M3TER_API_TOKEN"]) == ("mine", "eyJ.a.b")
+
+
+def test_the_sandbox_names_the_module_that_is_missing() -> None:
+    script = (
+        "import sys; sys.modules['fastjsonschema'] = None\n"
+        "from m3ter_nb.notebook.twin import SandboxControl\n"
+        "try:\n    SandboxControl().start()\nexcept Exception as error:\n    print(type(error).__name__, error)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.startswith(
+        "MissingExtra The sandbox needs fastjsonschema, which is not installed: run  %pip"
+    )
 
 
 def test_the_sandbox_magic_hands_its_switches_on(shell: InteractiveShell) -> None:
