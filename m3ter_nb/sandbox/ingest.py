@@ -11,6 +11,7 @@ import re
 import threading
 import uuid
 from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flask import g, request
@@ -40,6 +41,10 @@ _MAPS = frozenset(category.lower() for category in (*TEXT, *NUMERIC))
 DOWNLOADS = "/downloads/"
 
 _FAILURE = "ingest.validation.failure"
+_KNOWN_UIDS = "SELECT uid FROM measurements WHERE received > ? AND uid IN (SELECT value FROM json_each(?))"
+_KNOWN_ACCOUNTS = (
+    "SELECT code FROM entities WHERE collection = 'accounts' AND code IN (SELECT value FROM json_each(?))"
+)
 _INSERT = "INSERT INTO measurements (uid, received, meter, account, ts, body) VALUES (?, ?, ?, ?, ?, ?)"
 # As text, not as escapes: the paths of a usage query are compared with what is written here.
 _written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -68,15 +73,22 @@ def register(app: Flask, world: World, handlers: Mapping[str, Entities]) -> None
 class _Submission:
     """What the measurements of one submission meet, each read once, and what becomes of them."""
 
-    def __init__(self, db: sqlite3.Connection, store: Store, now: float, uids: Sequence[str]) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, store: Store, now: float, measurements: Sequence[Mapping[str, Any]]
+    ) -> None:
         self.now = now
         self.rows: list[tuple[str | None, float, str, str, int, str]] = []
         self._store = store
         self._fields: dict[str, list[tuple[str, str]] | None] = {}
-        self.accounts = set(store.codes("accounts"))
-        self.folded = {_folded(code) for code in self.accounts}
-        known = "SELECT uid FROM measurements WHERE received > ? AND uid IN (SELECT value FROM json_each(?))"
-        self.uids = {uid for (uid,) in db.execute(known, (now - _SAME_UID_SECONDS, json.dumps(uids)))}
+        uids = [measurement["uid"] for measurement in measurements if "uid" in measurement]
+        codes = {measurement["account"] for measurement in measurements}
+        self.uids = {uid for (uid,) in db.execute(_KNOWN_UIDS, (now - _SAME_UID_SECONDS, json.dumps(uids)))}
+        self.accounts = {code for (code,) in db.execute(_KNOWN_ACCOUNTS, (json.dumps(sorted(codes)),))}
+
+    @cached_property
+    def folded(self) -> set[str]:
+        """All account codes without the differences that make a near miss: read where a code is new."""
+        return {_folded(code) for code in self._store.codes("accounts")}
 
     def fields(self, meter: str) -> list[tuple[str, str]] | None:
         """Return the data fields that a measurement of this meter must have: map and code; None for no such meter."""
@@ -90,12 +102,12 @@ class _Submission:
         self.accounts.add(code)
         self.folded.add(_folded(code))
 
-    def add(self, measurement: dict[str, Any], ts: int) -> None:
-        """Take a measurement that has passed every check."""
+    def add(self, measurement: Mapping[str, Any], maps: Mapping[str, Any], ts: int) -> None:
+        """Take a measurement that has passed every check: the maps of its fields are all that a query reads."""
         uid = measurement.get("uid")
         if uid is not None:
             self.uids.add(uid)
-        row = (uid, self.now, measurement["meter"], measurement["account"], ts, _written(measurement))
+        row = (uid, self.now, measurement["meter"], measurement["account"], ts, _written(maps))
         self.rows.append(row)
 
 
@@ -127,20 +139,22 @@ class _Ingest:
         times = [_checked(number, measurement) for number, measurement in enumerate(body["measurements"])]
         # The real check runs later; here it is done before the answer, so that nobody has to wait for it.
         failed: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        uids = [measurement["uid"] for measurement in body["measurements"] if "uid" in measurement]
         with self.world.store.transaction() as db:
-            submission = _Submission(db, self.world.store, self.world.clock(), uids)
+            submission = _Submission(db, self.world.store, self.world.clock(), body["measurements"])
             for measurement, ts in zip(body["measurements"], times, strict=True):
-                failure = self._failure(measurement, ts, submission)
+                maps = {name: values for name, values in measurement.items() if name in _MAPS}
+                failure = self._failure(measurement, maps, ts, submission)
                 if failure is None:
-                    submission.add(measurement, ts)
+                    submission.add(measurement, maps, ts)
                 else:
                     failed[failure].append(measurement)
             db.executemany(_INSERT, submission.rows)
             for failure, measurements in failed.items():
                 self._tell(failure, measurements)
 
-    def _failure(self, measurement: dict[str, Any], ts: int, submission: _Submission) -> str | None:
+    def _failure(
+        self, measurement: Mapping[str, Any], maps: Mapping[str, Any], ts: int, submission: _Submission
+    ) -> str | None:
         """Hold a measurement to what is known; return the type of its failure."""
         if measurement.get("uid") in submission.uids:
             return "DuplicateUid"
@@ -149,7 +163,7 @@ class _Ingest:
             return "UndefinedMeter"
         if self.world.refuse_future and ts > submission.now * 1_000_000:
             return "FutureTimestamp"
-        failure = _fields_failure(fields, measurement)
+        failure = _fields_failure(fields, maps)
         if failure is None and account not in submission.accounts:
             # An unknown code makes a skeleton account, but a near miss of a known one is a failure.
             if _folded(account) in submission.folded:
@@ -207,7 +221,9 @@ def _checked(number: int, measurement: Mapping[str, Any]) -> int:
     """Hold a measurement to what its schema does not say; return its time in microseconds since 1970."""
     if "ets" in measurement:
         micros_of(measurement["ets"], f"measurements[{number}].ets")
-    if any(len(text) > _MAX_METADATA for text in measurement.get("metadata", {}).values()):
+    if "metadata" in measurement and any(
+        len(text) > _MAX_METADATA for text in measurement["metadata"].values()
+    ):
         raise Refusal(
             400, f"measurements[{number}].metadata has a text of more than {_MAX_METADATA} characters"
         )
@@ -218,13 +234,12 @@ def _needed(meter: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(field["category"].lower(), field["code"]) for field in meter["dataFields"]]
 
 
-def _fields_failure(fields: Sequence[tuple[str, str]], measurement: Mapping[str, Any]) -> str | None:
-    """Hold a measurement to its meter's data fields; return the type of the failure."""
-    maps = [values for name, values in measurement.items() if name in _MAPS]
-    if len(maps) > 1 and len(set().union(*maps)) < sum(map(len, maps)):
+def _fields_failure(fields: Sequence[tuple[str, str]], maps: Mapping[str, Any]) -> str | None:
+    """Hold the fields of a measurement to its meter's; return the type of the failure."""
+    if len(maps) > 1 and len(set().union(*maps.values())) < sum(map(len, maps.values())):
         return "DuplicateField"
     for name, code in fields:
-        if code not in measurement.get(name, ()):
+        if name not in maps or code not in maps[name]:
             return "MissingField"
     return None
 

@@ -116,6 +116,7 @@ class Query:
     ) -> None:
         self._meters = meters
         self._values: dict[str, Any] = {}
+        self._texts: dict[str, str] = {}
         self._inner: dict[str, str] = {}
         start, end = map(self._bind, period)
         self._conditions = [f"m.ts >= {start}", f"m.ts < {end}"]
@@ -233,10 +234,9 @@ class Query:
 
     def _text(self, value: str) -> str:
         """Return the placeholder of a text, the same for the same text, so that equal expressions are equal."""
-        for name, known in self._values.items():
-            if isinstance(known, str) and known == value:
-                return f":{name}"
-        return self._bind(value)
+        if value not in self._texts:
+            self._texts[value] = self._bind(value)
+        return self._texts[value]
 
 
 def _select(
