@@ -283,10 +283,10 @@ class Body:
     def _piece(self, at_most: int) -> bytes:
         if self.is_read:
             return b""
-        if self.is_awaited:
-            self.is_awaited = False
-            self._proceed()
         try:
+            if self.is_awaited:
+                self.is_awaited = False
+                self._proceed()
             return self._next_piece(at_most)
         except Malformed:
             self.is_broken = True

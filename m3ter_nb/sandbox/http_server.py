@@ -275,7 +275,10 @@ class _Connection(socketserver.BaseRequestHandler):
             return False, refusal(error.status, str(error))
 
     def _proceed(self) -> None:
-        self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        except OSError:
+            raise Malformed("The connection was closed in the middle of the request") from None
 
     def _send(self, answer: Answer, *, closes: bool = True, empty: bool = False) -> None:
         self.request.settimeout(self.server.bounds.request)

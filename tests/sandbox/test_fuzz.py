@@ -118,15 +118,18 @@ def resident_mb(process: subprocess.Popen[str]) -> float:
 
 
 @pytest.fixture
-def process() -> Iterator[subprocess.Popen[str]]:
-    """Run a sandbox in a process of its own."""
+def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a sandbox in a process of its own; where the test fails, what it said is shown."""
     command = [sys.executable, "-m", "m3ter_nb.sandbox", "--no-limits"]
     environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
-    ) as run:
+    said = tmp_path / "stderr"
+    with (
+        said.open("w") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environ) as run,
+    ):
         yield run
         run.terminate()
+    sys.stderr.write(said.read_text())
 
 
 def test_nothing_that_reaches_the_port_ends_or_bloats_the_sandbox(process: subprocess.Popen[str]) -> None:
