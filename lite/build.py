@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,9 @@ CACHE = ROOT / "build" / "cache"
 _INSTALL = """\
 # In this page Python runs in your browser, and each notebook begins with nothing installed. The wheels come from here.
 %pip install -q m3ter-nb[sandbox]"""
+# The official SDK stands on a compiled package and on sockets.
+_SDK = re.compile(r"^import m3ter$|\.(?:async_)?sdk\(\)", re.MULTILINE)
+_NO_SDK = "# The official SDK does not run in a browser page: there, this cell fails.\n"
 # As Pyodide's Python is; a wheel of one platform is of no use there.
 _PURE = (
     "--only-binary=:all:",
@@ -105,8 +109,13 @@ def settle(site: Path, *, own_pyodide: bool) -> None:
 
 
 def with_install(text: str) -> str:
-    """Return a notebook whose first code cell installs the package, and whose kernel is the page's."""
+    """Return a notebook for the page: its first code cell installs the package, and what cannot run there says so."""
     notebook = json.loads(text)
+    for known in notebook["cells"]:
+        source = "".join(known["source"])
+        if known["cell_type"] == "code" and _SDK.search(source):
+            known["source"] = _NO_SDK + source
+            known["metadata"]["tags"] = ["raises-exception"]
     first = next(place for place, cell in enumerate(notebook["cells"]) if cell["cell_type"] == "code")
     cell = {
         "cell_type": "code",
