@@ -66,7 +66,10 @@ def build(world: World) -> Flask:
 
 def _token(world: World) -> Response:
     """Answer the token endpoint: HTTP Basic, and ``grant_type`` in a form or in JSON."""
-    basic = request.authorization
+    try:
+        basic = request.authorization
+    except ValueError:  # Werkzeug lets through that characters beyond ASCII are no base64
+        basic = None
     if basic is None or basic.type != "basic":
         raise invalid_credentials()
     answer = world.identity.issue(basic.username or "", basic.password or "")

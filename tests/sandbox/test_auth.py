@@ -91,10 +91,11 @@ def test_the_token_is_signed_with_the_sandboxs_key(sandbox: Sandbox) -> None:
         {"auth": (DEMO_SECRET, DEMO_KEY_ID)},
         {},
         {"headers": {"Authorization": "Basic !!!"}},
+        {"headers": {"Authorization": "Basic \xff\xff"}},
         {"headers": {"Authorization": "Bearer abc"}},
         {"data": {**GRANT, "client_id": DEMO_KEY_ID, "client_secret": DEMO_SECRET}},
     ],
-    ids=["secret", "key", "empty", "swapped", "none", "garbled", "bearer", "in-the-body"],
+    ids=["secret", "key", "empty", "swapped", "none", "garbled", "no-ascii", "bearer", "in-the-body"],
 )
 def test_wrong_credentials_are_refused_with_401(sandbox: Sandbox, options: dict[str, Any]) -> None:
     answer = token_request(sandbox, **{"data": GRANT, **options})
