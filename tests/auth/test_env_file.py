@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from m3ter_nb.sandbox import Sandbox
 
+NOBODY = 65_534
 OURS = "M3TER_API_KEY=key-2\nM3TER_API_SECRET=other\nM3TER_BASE_URL=https://a.example\n"
 
 SOMEBODY_ELSES = {
@@ -70,16 +73,38 @@ def test_the_same_file_named_is_an_error(below: Path, content: bytes) -> None:
         find_settings({}, dotenv=below)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-@pytest.mark.parametrize("what", ["the file", "its folder"])
-def test_a_file_that_may_not_be_read_is_passed_over(below: Path, what: str) -> None:
-    below.write_text(OURS)
-    closed = below if what == "the file" else below.parent
-    closed.chmod(0)
+@contextmanager
+def without_roots_rights() -> Iterator[None]:
+    """Be nobody for a while where the tests run as root, who may read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
     try:
-        settings = find_settings({})
+        yield
     finally:
-        closed.chmod(0o700)
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("what", ["the file", "its folder"])
+def test_a_file_that_may_not_be_read_is_passed_over(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dotenv  # noqa: F401 - nobody may not be allowed to read the installed packages
+
+    # Not in pytest's own folder, which is for one user alone.
+    with tempfile.TemporaryDirectory() as made:
+        home, closed_folder = Path(made), Path(made) / "closed"
+        below = closed_folder / ".env"
+        closed_folder.mkdir()
+        for path in (home / ".env", below):
+            path.write_text(OURS)
+        home.chmod(0o755)
+        closed_folder.chmod(0 if what == "its folder" else 0o755)
+        below.chmod(0 if what == "the file" else 0o644)
+        monkeypatch.chdir(closed_folder)
+        with without_roots_rights():
+            settings = find_settings({})
+        closed_folder.chmod(0o755)
+        monkeypatch.chdir("/")
 
     assert settings.complete
     assert "PermissionError" in settings.notes[0]
