@@ -18,6 +18,7 @@ NAMES = (
     "04_python.ipynb",
     "05_calling_the_api.ipynb",
     "06_token_life.ipynb",
+    "07_usage_in.ipynb",
 )
 PATHS = [ROOT / "notebooks" / name for name in NAMES]
 
