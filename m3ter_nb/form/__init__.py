@@ -83,7 +83,7 @@ class LoginForm(anywidget.AnyWidget):
         on_demo: logs in with the sandbox's public demo credentials; ``None`` does not offer that.
         on_logout: forgets the login; ``None`` shows no *Log out* button.
         on_sandbox: starts the sandbox; ``None`` does not offer that.
-        binder: whether to warn that this is a public Binder machine.
+        place: where real secrets do not belong, and the form says so: ``"binder"``, ``"page"``, ``""`` for elsewhere.
         notice: one sentence above the inputs, for example why the form is there.
         doubt: why the secret should not go to this host without a second look; ``""`` where there is no reason.
         remember_offered: whether to offer that the login is remembered on this computer.
@@ -106,7 +106,7 @@ class LoginForm(anywidget.AnyWidget):
     turn = traitlets.Int(0, help="Counts the actions begun; a message names the turn it was written in.").tag(
         sync=True
     )
-    binder = traitlets.Bool(False).tag(sync=True)
+    place = traitlets.Unicode("").tag(sync=True)
     demo_offered = traitlets.Bool(False).tag(sync=True)
     sandbox_offered = traitlets.Bool(False).tag(sync=True)
     logout_offered = traitlets.Bool(False).tag(sync=True)
@@ -121,7 +121,7 @@ class LoginForm(anywidget.AnyWidget):
         on_demo: Callable[[], LoginCard] | None = None,
         on_logout: Callable[[], None] | None = None,
         on_sandbox: Callable[[], None] | None = None,
-        binder: bool = False,
+        place: str = "",
         notice: str = "",
         doubt: str = "",
         remember_offered: bool = False,
@@ -138,7 +138,7 @@ class LoginForm(anywidget.AnyWidget):
             host=host,
             notice=notice,
             doubt=doubt,
-            binder=binder,
+            place=place,
             demo_offered=on_demo is not None,
             sandbox_offered=on_sandbox is not None,
             logout_offered=on_logout is not None,

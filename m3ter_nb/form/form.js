@@ -12,6 +12,12 @@ const SENTENCE = "m3ter login form: run this cell to log in. No form to see then
 const BARE = "This notebook drops what a form sends beside its messages, so key and secret travel in a message itself. A "
   + "kernel that logs at level DEBUG writes them to its log, as it does the answer to a prompt.";
 
+// Where real secrets do not belong, and why.
+const PLACES = {
+  binder: ["This looks like Binder. ", "Real secrets do not belong on a public machine: log in to the sandbox instead."],
+  page: ["This is a browser page. ", "Real secrets do not belong in a page that anybody can host: log in to the sandbox instead."],
+};
+
 const LOGGING_IN = "Logging in.";
 
 let views = 0;
@@ -38,9 +44,10 @@ export function spell(seconds) {
   return min > 0 ? `${min} min ${String(s).padStart(2, "0")} s` : `${s} s`;
 }
 
-/** The countdown's words, and whether they are a warning. `left` is in seconds, or null where unknown. */
-export function timeLeft(left, renews) {
-  if (left === null) return ["unknown", false];
+/** The countdown's words, and whether they are a warning. `expires` and `now` are unix seconds; unknown, it is null. */
+export function timeLeft(expires, renews, now) {
+  if (expires == null) return ["unknown", false]; // Pyodide's kernel sends undefined for it
+  const left = expires - now;
   if (renews) return left > 0 ? [`${spell(left)}, renews by itself`, false] : ["renews at the next call", false];
   if (left <= 0) return ["The token has ended: log in again.", true];
   return left <= WARN_SECONDS ? [`${spell(left)}: log in again soon.`, true] : [`${spell(left)}, not renewed`, false];
@@ -119,11 +126,8 @@ function render({ model, el }) {
   const type = make("strong", { class: "m3ter-nb-type" });
   const notice = make("p", { class: "m3ter-nb-notice" });
   const sandbox = button("Start the sandbox");
-  const binder = make(
-    "div", { class: "m3ter-nb-binder" },
-    make("p", {}, make("strong", {}, "This looks like Binder. "),
-      "Real secrets do not belong on a public machine: log in to the sandbox instead."),
-  );
+  const [what, why] = PLACES[model.get("place")] ?? ["", ""];
+  const place = make("div", { class: "m3ter-nb-place" }, make("p", {}, make("strong", {}, what), why));
   const start = make("div", { class: "m3ter-nb-start" }, make("span", {}, "No m3ter account? "), sandbox);
   const bare = make("p", { class: "m3ter-nb-notice" }, BARE);
   // One live region for both panels: a region that is created together with its text is not announced.
@@ -135,7 +139,7 @@ function render({ model, el }) {
       class: "m3ter-nb-form", role: "group", tabindex: "-1",
       "aria-labelledby": title.id,
     },
-    make("div", { class: "m3ter-nb-head" }, title, type, host), notice, binder, bare, form, card, status, start, help,
+    make("div", { class: "m3ter-nb-head" }, title, type, host), notice, place, bare, form, card, status, start, help,
   );
 
   let phase = "";
@@ -197,8 +201,7 @@ function render({ model, el }) {
   function drawTime() {
     const { expires_at: expires, renews } = model.get("card");
     if (phase !== "in" || !counting) return;
-    // A missing value may arrive as undefined.
-    const [text, warning] = timeLeft(expires == null ? null : expires - Date.now() / 1000, renews);
+    const [text, warning] = timeLeft(expires, renews, Date.now() / 1000);
     counting.textContent = text;
     counting.classList.toggle("m3ter-nb-warning", warning);
     if (warning && !warned) say(`Logged in to m3ter: ${text}`);
@@ -238,9 +241,9 @@ function render({ model, el }) {
     panel.dataset.organization = type.textContent;
     notice.textContent = model.get("notice");
     notice.hidden = inCard || !notice.textContent;
-    binder.hidden = inCard || !model.get("binder");
+    place.hidden = inCard || !model.get("place");
     bare.hidden = inCard || !model.get("bare");
-    if (model.get("binder") && start.parentElement !== binder) binder.append(start);
+    if (model.get("place") && start.parentElement !== place) place.append(start);
     start.hidden = inCard || !model.get("sandbox_offered");
     demo.hidden = !model.get("demo_offered");
     demo.classList.toggle("m3ter-nb-primary", !demo.hidden);

@@ -40,7 +40,7 @@ class FormLogin:
         twin: the kernel's sandbox.
         options: what was asked for.
         known: what is known of host and organization.
-        binder: whether this is a public Binder machine.
+        place: where real secrets do not belong, as :class:`LoginForm` takes it.
         notice: one sentence above the inputs.
         notify: is told what a person should know while the login is under way.
 
@@ -55,7 +55,7 @@ class FormLogin:
         options: LoginOptions,
         known: Settings,
         *,
-        binder: bool,
+        place: str,
         notice: str,
         notify: Callable[[str], None],
     ) -> None:
@@ -73,7 +73,7 @@ class FormLogin:
             on_demo=self._use_demo if offered else None,
             on_logout=self._log_out,
             on_sandbox=None if offered else self._start_sandbox,
-            binder=binder and not offered,
+            place="" if offered else place,
             notice=notice,
             doubt=options.doubt(known),
             remember_offered=can_remember(),
@@ -159,5 +159,5 @@ class FormLogin:
         self._known = Settings()
         self.widget.set_host(self._options.host_with(self._known))
         self.widget.offer_demo(self._use_demo)
-        self.widget.doubt = self.widget.notice = ""
-        self.widget.binder = self.widget.sandbox_offered = False
+        self.widget.doubt = self.widget.notice = self.widget.place = ""
+        self.widget.sandbox_offered = False

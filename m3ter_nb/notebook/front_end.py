@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["FrontEnd", "can_prompt", "can_show_form", "can_wait_for_form", "look_at", "on_binder"]
+__all__ = [
+    "FrontEnd",
+    "can_prompt",
+    "can_show_form",
+    "can_wait_for_form",
+    "in_page",
+    "look_at",
+    "no_place_for_secrets",
+]
 
 # Set by BinderHub in every session (https://binderhub.readthedocs.io, "environment variables").
 _BINDER_VARIABLES = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL")
@@ -26,7 +34,7 @@ class FrontEnd(NamedTuple):
         prompts: whether somebody may be there to answer a prompt.
         echoes: whether what is typed at a visible prompt is kept in the notebook.
         waits: whether a cell can await the form.
-        binder: whether this is a public Binder machine.
+        place: where real secrets do not belong: ``"binder"``, ``"page"``, ``""`` for elsewhere.
     """
 
     draws: bool = False
@@ -34,7 +42,7 @@ class FrontEnd(NamedTuple):
     prompts: bool = False
     echoes: bool = False
     waits: bool = False
-    binder: bool = False
+    place: str = ""
 
 
 def look_at(shell: InteractiveShell) -> FrontEnd:
@@ -46,7 +54,7 @@ def look_at(shell: InteractiveShell) -> FrontEnd:
         prompts=can_prompt(shell),
         echoes=kernel is not None,
         waits=can_wait_for_form(shell),
-        binder=on_binder(),
+        place=no_place_for_secrets(),
     )
 
 
@@ -81,12 +89,19 @@ def _in_voila() -> bool:
 
 def can_wait_for_form(shell: InteractiveShell) -> bool:
     """Whether a cell may await the form: the kernel handles a widget's message meanwhile."""
-    if getattr(shell, "kernel", None) is None:
+    if getattr(shell, "kernel", None) is None or in_page():
         return False
     ipykernel = sys.modules.get("ipykernel")
     return tuple(getattr(ipykernel, "version_info", ()))[:2] >= _WAITING_IPYKERNEL
 
 
-def on_binder() -> bool:
-    """Whether this is a Binder session, where no real secret belongs."""
-    return any(os.environ.get(name) for name in _BINDER_VARIABLES)
+def in_page() -> bool:
+    """Whether this is Python in a browser page, whose kernel takes one message at a time."""
+    return sys.platform == "emscripten"
+
+
+def no_place_for_secrets() -> str:
+    """Return ``"page"`` in a browser page, ``"binder"`` in a Binder session; ``""`` where real secrets may be."""
+    if in_page():
+        return "page"
+    return "binder" if any(os.environ.get(name) for name in _BINDER_VARIABLES) else ""

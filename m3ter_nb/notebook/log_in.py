@@ -39,6 +39,9 @@ _VARIABLES_TO_SET = (
     "are optional)"
 )
 
+_PUBLIC = {"binder": "Binder machines are public", "page": "Anybody can host a page like this one"}
+_NO_WAIT = "This kernel cannot wait for the form (that takes ipykernel 7.4 or later)"
+_NO_WAIT_IN_PAGE = "A browser page cannot wait for the form (its kernel takes one message at a time)"
 
 # Seconds after which a form that nobody has seen is spoken of.
 _PATIENCE = 10.0
@@ -104,10 +107,8 @@ class LoginHandle:
         if self._form is None or self._logins.find(self._name) is not None:
             return self.session
         if not self._front_end.waits:
-            raise NotLoggedIn(
-                "This kernel cannot wait for the form (that takes ipykernel 7.4 or later): "
-                f"{_advice(self._form, self._front_end)}.",
-            )
+            who = _NO_WAIT_IN_PAGE if self._front_end.place == "page" else _NO_WAIT
+            raise NotLoggedIn(f"{who}: {_advice(self._form, self._front_end)}.")
         if await self._logins.wait(self._name, _PATIENCE) is None and not self._form.seen:
             if not self._front_end.prompts:
                 raise NotLoggedIn(f"Nobody has seen the form: {_VARIABLES_TO_SET}.")
@@ -241,9 +242,9 @@ class LoginFlow:
         if options.way == "form":
             self._say(f"Nobody can fill a form here: logging in with the credentials from {settings.source}.")
         login = self._open(settings, options, typed=False)
-        if front_end.binder and not login.session.is_loopback:
+        if front_end.place and not login.session.is_loopback:
             self._say(
-                "Binder machines are public: real credentials do not belong here. Rotate this key afterwards."
+                f"{_PUBLIC[front_end.place]}: real credentials do not belong here. Rotate this key afterwards."
             )
 
     def _by_prompt(self, options: LoginOptions, known: Settings, front_end: FrontEnd) -> None:
@@ -268,7 +269,7 @@ class LoginFlow:
             self._twin,
             options,
             known,
-            binder=front_end.binder,
+            place=front_end.place,
             notice=f"{notice} Note that {why}.".lstrip() if why and not options.doubt(known) else notice,
             notify=self._say,
         )

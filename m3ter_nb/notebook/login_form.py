@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.settings import read_environ
 from m3ter_nb.notebook.by_form import FormLogin
-from m3ter_nb.notebook.front_end import on_binder
+from m3ter_nb.notebook.front_end import no_place_for_secrets
 from m3ter_nb.notebook.login_options import LoginOptions
 from m3ter_nb.notebook.logins import Login, Logins
 from m3ter_nb.notebook.twin import SandboxControl
@@ -48,5 +48,5 @@ def login_form(
     logins.on_change(tell)
     notify = logging.getLogger(__name__).info
     return FormLogin(
-        logins, SandboxControl(), options, known, binder=on_binder(), notice="", notify=notify
+        logins, SandboxControl(), options, known, place=no_place_for_secrets(), notice="", notify=notify
     ).widget

@@ -35,7 +35,7 @@ def card(kind, left, renews):
     return LoginCard("Logged in to m3ter", rows, kind, ("White space around the API Secret was removed.",),
                      counting="Time left", expires_at=time.time() + left, renews=renews)
 
-everything = form(notice="The environment holds no complete credentials.", binder=True,
+everything = form(notice="The environment holds no complete credentials.", place="binder",
                   on_demo=lambda: None, on_sandbox=lambda: None)
 refused = form()
 refused._show("refused", "api.m3ter.com does not accept this key id and secret. Check both in the Console.")

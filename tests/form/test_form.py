@@ -350,8 +350,8 @@ def test_a_sandbox_started_from_the_form_can_then_be_offered(make_form: Callable
         form.set_host("127.0.0.1:8080")
         form.offer_demo(lambda: CARD)
 
-    form = make_form(on_sandbox=start, binder=True)
-    assert (form.sandbox_offered, form.binder, form.demo_offered) == (True, True, False)
+    form = make_form(on_sandbox=start, place="page")
+    assert (form.sandbox_offered, form.place, form.demo_offered) == (True, "page", False)
     send(form, "sandbox")
 
     assert (form.phase, form.host, form.demo_offered) == ("empty", "127.0.0.1:8080", True)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from IPython.utils.capture import capture_output
 
+from m3ter_nb.errors import NotLoggedIn
 from m3ter_nb.notebook.front_end import FrontEnd, can_prompt, can_show_form, look_at
+from m3ter_nb.notebook.login_form import login_form
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 
 def shell_of(kernel: object) -> Any:
@@ -37,3 +44,50 @@ def test_voila_shows_a_form_and_asks_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_shell_without_a_kernel_draws_nothing() -> None:
     assert look_at(shell_of(None)) == FrontEnd(prompts=look_at(shell_of(None)).prompts)
+
+
+def test_a_page_cannot_wait_for_its_form_whatever_its_kernel_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = shell_of(SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace(version_info=(7, 9, 0)))
+    elsewhere = look_at(shell)
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    page = look_at(shell)
+
+    assert (elsewhere.waits, elsewhere.place) == (True, "")
+    assert (page.waits, page.place) == (False, "page")
+    assert (page.shows_forms, page.prompts) == (True, True)
+
+
+def test_in_a_page_awaiting_the_login_says_in_one_line_that_it_cannot_wait(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "kernel", SimpleNamespace(), raising=False)
+    monkeypatch.setattr(sys, "platform", "emscripten")
+
+    with capture_output():
+        login = shell.run_line_magic("m3ter_login", "--form")
+    waiting = login.__await__()
+
+    with pytest.raises(NotLoggedIn) as raised:
+        next(waiting)
+    said = str(raised.value)
+    assert said.startswith("A browser page cannot wait for the form")
+    assert "submit the form above" in said
+    assert "then run this cell again" in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("place", ["binder", "page"])
+def test_where_no_real_secret_belongs_the_form_says_so_until_the_sandbox_is_started(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place == "binder":
+        monkeypatch.setenv("BINDER_SERVICE_HOST", "hub")
+    else:
+        monkeypatch.setattr("m3ter_nb.notebook.front_end.in_page", lambda: True)
+    form = login_form()
+
+    assert (form.place, form.sandbox_offered, form.demo_offered) == (place, True, False)
+    form._handle_custom_msg({"type": "sandbox"}, [])
+    assert (form.place, form.sandbox_offered, form.demo_offered) == ("", False, True)
+    form.close()

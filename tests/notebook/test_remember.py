@@ -349,7 +349,7 @@ def form_of(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Callable[..., 
             SandboxControl(),
             LoginOptions(base_url=sandbox.url, **options),
             Settings(),
-            binder=False,
+            place="",
             notice="",
             notify=print,
         )
