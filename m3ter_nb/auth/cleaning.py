@@ -47,6 +47,8 @@ _QUOTED = re.compile(
 _BEARER = re.compile(r"(?:authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
 # RFC 6750 section 2.1: b64token.
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+# Quotes within quotes that are taken off; without a bound, a .env of nothing but quotes would hold a login for hours.
+_LAYERS = 20
 # Blank on every screen, though Unicode's categories call them letters, marks or symbols.
 _BLANK = "\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10)))
 
@@ -63,14 +65,15 @@ def clean(value: str, kind: Kind) -> tuple[str, tuple[str, ...]]:
         repeats the value.
     """
     mended: dict[str, None] = {}
-    before = None
-    while value != before:
+    for _ in range(_LAYERS):
         before = value
         for sentence, step in _steps(kind):
             shorter = step(value)
             if shorter != value:
                 mended[sentence] = None
                 value = shorter
+        if value == before:
+            break
     return value, tuple(sentence.format(kind.label) for sentence in mended)
 
 
