@@ -106,11 +106,25 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
             default=plain_value,
         )
         text.encode()
+        _refuse_odd_names(value)
     except _NoForm as error:
         raise InvalidArgument(f"The body holds {error}. Nothing was sent.") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"The body is not JSON: {error}. Nothing was sent.") from None
     return text
+
+
+def _refuse_odd_names(value: Any) -> None:
+    """Raise where the name of a field is no text: json would send None as "null", and 1 beside "1" twice."""
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, dict):
+            if not all(isinstance(name, str) for name in item):
+                raise _NoForm("a field whose name is no text")
+            todo += item.values()
+        elif isinstance(item, (list, tuple)):
+            todo += item
 
 
 def encode_body(value: Any) -> bytes:
@@ -156,9 +170,9 @@ def query_of(params: Any) -> str:
         InvalidArgument: as :func:`query_pairs`; or a lone surrogate.
     """
     if params is None or isinstance(params, str):
-        return (params or "").removeprefix("?")
+        return (params or "").removeprefix("?").replace("#", "%23")  # or it would end the URL
     if isinstance(params, bytes):
-        return params.decode("latin-1").removeprefix("?")
+        return query_of(params.decode("latin-1"))
     try:
         return urlencode(query_pairs(params))
     except UnicodeEncodeError:
@@ -194,7 +208,11 @@ def _parameter(name: object) -> str:
 def _query_text(value: Any) -> str:
     if isinstance(value, Mapping) or hasattr(value, "columns"):
         raise _NoForm("a dict or a table, which no parameter takes")
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or isinstance(value, type):
+    if (
+        isinstance(value, (str, bytes, bytearray, memoryview))
+        or not isinstance(value, Iterable)
+        or isinstance(value, type)
+    ):
         return _single_text(value)
     items = [_single_text(item) for item in value]
     if not items:

@@ -133,3 +133,20 @@ def test_neither_pandas_nor_numpy_is_imported_for_it() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("body", [{None: 1}, {"a": [{1: 1, "1": 2}]}, {True: 1}, {1.5: 1}])
+def test_a_field_whose_name_is_no_text_is_refused(body: object) -> None:
+    with pytest.raises(InvalidArgument, match="name is no text"):
+        encode_body(body)
+
+
+@pytest.mark.parametrize("params", ["codes=A#B&x=1", b"codes=A#B&x=1"])
+def test_a_number_sign_does_not_end_a_query(params: object) -> None:
+    assert query_of(params) == "codes=A%23B&x=1"
+
+
+@pytest.mark.parametrize("value", [bytearray(b"ab"), memoryview(b"ab")])
+def test_bytes_in_a_buffer_are_no_list_of_numbers_in_a_query(value: object) -> None:
+    with pytest.raises(InvalidArgument):
+        query_of({"codes": value})
