@@ -50,7 +50,6 @@ def url_of(host: str, path: object, org_id: Callable[[], str]) -> str:
         plain = _quote(plain)
     if not plain.startswith("/"):
         plain = f"/organizations/{org_id()}/{plain}"
-    query = query.replace("#", "%23")  # or it would end the URL, and the filter with it
     return f"{host}{plain}{question}{query}"
 
 
