@@ -164,7 +164,8 @@ def xeus(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     folder = environment("xeus", "xeus-python")
     monkeypatch.setenv("M3TER_BASE_URL", sandbox.url)
     specs = KernelSpecManager(kernel_dirs=[str(folder / "share" / "jupyter" / "kernels")])
-    manager = KernelManager(kernel_name="xpython", kernel_spec_manager=specs)
+    # The tests' kernels talk over Unix sockets; this one knows TCP alone.
+    manager = KernelManager(kernel_name="xpython", kernel_spec_manager=specs, transport="tcp", ip="127.0.0.1")
     assert manager.kernel_spec is not None
     manager.kernel_spec.argv[0] = str(folder / "bin" / "python")
     manager.start_kernel(env=dict(os.environ))

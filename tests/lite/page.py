@@ -143,11 +143,16 @@ class LitePage:
         return outputs
 
     def _run(self, command: str) -> None:
+        """Carry out a command, and answer each prompt that it brings with Enter alone."""
         ended = self.page.evaluate(
-            """([command, patience]) => Promise.race([
-              window.jupyterapp.commands.execute(command).then(() => true),
-              new Promise(done => setTimeout(() => done(false), patience)),
-            ])""",
+            """([command, patience]) => {
+              const answering = setInterval(() => document.querySelector("input.jp-Stdin-input")?.dispatchEvent(
+                new KeyboardEvent("keydown", {key: "Enter", bubbles: true})), 200);
+              return Promise.race([
+                window.jupyterapp.commands.execute(command).then(() => true),
+                new Promise(done => setTimeout(() => done(false), patience)),
+              ]).finally(() => clearInterval(answering));
+            }""",
             [command, _PATIENCE_MS],
         )
         assert ended, f"{command} did not end: {self.cells()}"
