@@ -134,10 +134,7 @@ class DictSource:
     """Rows that come as dicts, kept as they are."""
 
     def __init__(self, rows: Iterable[Any]) -> None:
-        self._rows = list(rows)
-        for number, row in enumerate(self._rows):
-            if not isinstance(row, Mapping):
-                raise InvalidArgument(f"Row {number} is no dict but {type(row).__name__}.")
+        self._rows = [_own(number, row) for number, row in enumerate(rows)]
         self.columns = list(dict.fromkeys(str(name) for row in self._rows for name in row))
         self.is_text = False
         self.folder: Path | None = None
@@ -153,6 +150,13 @@ class DictSource:
             yield pd.DataFrame(
                 {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names}
             )
+
+
+def _own(number: int, row: Any) -> dict[Any, Any]:
+    if not isinstance(row, Mapping):
+        raise InvalidArgument(f"Row {number} is no dict but {type(row).__name__}.")
+    # A generator may fill one and the same dict again for each row.
+    return dict(row)
 
 
 class CsvSource:
@@ -176,13 +180,13 @@ class CsvSource:
         import pandas as pd
 
         names = self.columns if columns is None else list(columns)
-        for path, (separator, _) in zip(self._paths, self._dialects, strict=True):
+        for path, (separator, there) in zip(self._paths, self._dialects, strict=True):
             try:
+                # All columns, for with usecols= pandas drops what a line has too much: 1,234 would be billed as 1.
                 with pd.read_csv(
                     path,
                     sep=separator,
                     dtype=object,
-                    usecols=names,
                     keep_default_na=False,
                     na_filter=False,
                     encoding="utf-8-sig",
@@ -190,7 +194,7 @@ class CsvSource:
                     low_memory=False,
                 ) as chunks:
                     for chunk in chunks:
-                        yield chunk[names]
+                        yield _named(chunk, there, path)[names]
             except UnicodeDecodeError:
                 raise _encoding(path) from None
             except (pd.errors.ParserError, EOFError, gzip.BadGzipFile) as error:
@@ -261,6 +265,18 @@ def _dialect(path: Path) -> tuple[str, list[str]]:
     if twice:
         raise InvalidArgument(f"{path.name} has more than one column {twice[0]!r}.")
     return separator, names
+
+
+def _named(chunk: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFrame:
+    """Return a piece of a CSV under the names of its first line; pandas would make an index of one field too much."""
+    import pandas as pd
+
+    if not isinstance(chunk.index, pd.RangeIndex) or len(chunk.columns) != len(columns):
+        raise InvalidArgument(
+            f"{path.name} has lines of more fields than its first line has names ({len(columns)}). A value that holds "
+            "the separator needs quotes. Nothing was sent."
+        )
+    return chunk.set_axis(columns, axis=1)
 
 
 def _encoding(path: Path) -> InvalidArgument:

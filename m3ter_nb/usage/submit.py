@@ -281,6 +281,11 @@ class _Sending:
             self.submission.mark([first + row for row in same - left_out], Fate.SAME)
             yield self._without_known(rows)
             first += cells.rows
+        if first < self.submission.rows:
+            raise InvalidArgument(
+                f"The source has lost rows since it was checked: {first:,} are there, of {self.submission.rows:,}. "
+                "What was read is sent. Run the cell again."
+            )
 
     def _left_out(self, accounts: list[Any], first: int) -> set[int]:
         found = self._found
