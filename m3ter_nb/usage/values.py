@@ -24,6 +24,7 @@ _WHOLE: Final = 2**53
 # Decimals of as many digits are all told apart by a double.
 _EXACT_DIGITS: Final = 15
 _REMEMBERED: Final = 65_536
+_TRUTHS: Final = frozenset({"bool", "bool_"})
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 #: Dates, and date-times with or without an offset; the form with slashes that pandas would take is none of them.
 ISO_8601: Final = re.compile(
@@ -57,6 +58,9 @@ class Fragments(dict[Hashable, Any]):
     def of(self, values: Iterable[Any]) -> list[Any]:
         """Return the JSON of each."""
         values = list(values)
+        if any(each.__name__ in _TRUTHS for each in set(map(type, values))):
+            # True would be found where 1 is kept, and is another value: no part of a measurement.
+            values = [None if type(value).__name__ in _TRUTHS else value for value in values]
         try:
             return [self[value] for value in values]
         except TypeError:  # a list or a dict has no hash, and is no value either
@@ -80,6 +84,8 @@ def text(value: Any) -> str | None:
         except UnicodeEncodeError:  # a lone surrogate
             return None
         return None if is_missing(value) else encode_basestring(value)
+    if type(value) is int:  # an id has as many digits as it likes
+        return f'"{value}"'
     found = number(value)
     return f'"{found}"' if isinstance(found, int) else None
 

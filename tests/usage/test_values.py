@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from m3ter_nb.usage.columns import Reading
 from m3ter_nb.usage.measurements import Writer
 from m3ter_nb.usage.meter import Columns, Field, Meter
-from m3ter_nb.usage.values import Rounded, number, number_of_text, text
+from m3ter_nb.usage.values import Fragments, Rounded, number, number_of_text, text
 
 METER = Meter("id", "api_requests", (Field("requests", "MEASURE"), Field("region", "WHERE")))
 
@@ -103,3 +103,18 @@ def test_names_and_texts_that_a_template_could_take_for_its_own_are_data(odd: st
 
 def test_whole_numbers_are_texts_as_good_as_any_and_truth_values_are_none() -> None:
     assert (text(1983), text(1983.0), text(True), text(1.5)) == ('"1983"', '"1983"', None, None)
+
+
+@pytest.mark.parametrize("truth", [True, np.True_])
+@pytest.mark.parametrize("truth_first", [True, False])
+def test_a_truth_value_among_numbers_is_not_taken_for_one(truth: object, *, truth_first: bool) -> None:
+    mixed = [truth, 1] if truth_first else [1, truth]
+
+    made = Fragments(text).of(mixed)
+
+    assert made == ([None, '"1"'] if truth_first else ['"1"', None])
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**63), 2**64 - 1])
+def test_an_id_that_is_a_number_keeps_every_digit(value: int) -> None:
+    assert text(value) == f'"{value}"'
