@@ -12,17 +12,18 @@ import numpy as np
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.usage.columns import Fault, Reading
 from m3ter_nb.usage.digests import pairs
-from m3ter_nb.usage.measurements import DIGEST_BYTES, LONGEST_UID, Writer, batch_ends, digest
+from m3ter_nb.usage.measurements import DIGEST_BYTES, Writer, batch_ends, digest
 from m3ter_nb.usage.pace import seconds_for
+from m3ter_nb.usage.piece import examine
 from m3ter_nb.usage.report import MANY_ROWS, Finding, UsageReport, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from m3ter_nb.usage.channel import Reader
-    from m3ter_nb.usage.columns import Cells
     from m3ter_nb.usage.journal import Journal
     from m3ter_nb.usage.meter import Columns, Meter
+    from m3ter_nb.usage.piece import Piece
     from m3ter_nb.usage.sources import Source
 
 __all__ = ["Survey", "survey"]
@@ -38,6 +39,7 @@ class Survey:
     Attributes:
         report: for the person.
         digests: of the uid of each row, 16 bytes each; a row that cannot be sent has one of its own.
+        contents: of each row the digest of all but the uid, where the pieces were examined elsewhere.
         repeated: digests that more than one row has.
         bad: positions of the rows that cannot be sent, each with the reason.
         refused_accounts: account codes, as JSON, whose rows cannot be sent either.
@@ -46,6 +48,7 @@ class Survey:
 
     report: UsageReport
     digests: bytearray = field(default_factory=bytearray)
+    contents: bytearray = field(default_factory=bytearray)
     repeated: set[bytes] = field(default_factory=set)
     bad: dict[int, str] = field(default_factory=dict)
     refused_accounts: frozenset[str] = frozenset()
@@ -108,6 +111,7 @@ def survey(
     journal: Journal | None,
     now: Callable[[], float],
     told: Callable[[int], None],
+    examined: Callable[[np.datetime64], Iterable[Piece]] | None = None,
 ) -> Survey:
     """Read the whole source and say what is wrong with it; m3ter is asked for its accounts only.
 
@@ -115,8 +119,9 @@ def survey(
         InvalidArgument: too many rows for uids by content.
         ApiError, ConnectionFailed: m3ter could not be asked.
     """
-    check = _Check(source, meter, columns, zone, journal)
-    check.read(np.datetime64(int(now() * 1000), "ms"), told)
+    check = _Check(source, meter, columns, zone, journal, keeps_contents=examined is not None)
+    latest = np.datetime64(int(now() * 1000), "ms")
+    check.read(latest, told, examined(latest) if examined is not None else None)
     check.note_repeats()
     check.note_accounts(reader, create=new_accounts == "create")
     return check.finished(rate)
@@ -126,73 +131,82 @@ class _Check:
     """A check under way."""
 
     def __init__(
-        self, source: Source, meter: Meter, columns: Columns, zone: str, journal: Journal | None
+        self,
+        source: Source,
+        meter: Meter,
+        columns: Columns,
+        zone: str,
+        journal: Journal | None,
+        *,
+        keeps_contents: bool,
     ) -> None:
         self._source = source
         self._columns = columns
         self._needed = columns.needed(meter)
+        self._keeps_contents = keeps_contents
         self._journal = journal
         self._reading = Reading(meter, columns, zone=zone, from_text=source.is_text)
         self._writer = Writer(meter, columns)
         self._found = Survey(UsageReport(meter.code))
         self._tally, self._accounts, self._sizes = _Tally(), _Accounts(), _Sizes()
 
-    def read(self, latest: np.datetime64, told: Callable[[int], None]) -> None:
-        """Read the source, piece by piece."""
+    def read(
+        self, latest: np.datetime64, told: Callable[[int], None], pieces: Iterable[Piece] | None = None
+    ) -> None:
+        """Read the source, piece by piece, or take pieces that were examined elsewhere."""
         report = self._found.report
-        for frame in self._source.pieces(self._needed):
-            cells = self._reading.read(frame)
-            late = np.flatnonzero(cells.moments > latest).tolist()
-            if late:
-                cells.faults.append(Fault("FutureTimestamp", self._columns.ts, late))
-            self._take(cells)
-            for fault in cells.faults:
+        for piece in self._examined(latest) if pieces is None else pieces:
+            self._take(piece)
+            for fault in piece.faults:
                 self._tally.add(fault, report.rows)
-            self._accounts.add(cells.parts[0], report.rows)
-            self._extend_period(cells)
-            report.rows += cells.rows
-            told(cells.rows)
+            self._accounts.add(piece.accounts, report.rows)
+            self._extend_period(piece)
+            report.rows += piece.rows
+            told(piece.rows)
             if self._writer.by_content and report.rows > MANY_ROWS:
                 raise InvalidArgument(
                     f"More than {MANY_ROWS:,} rows need uid= or key=: without, a digest of every row is kept in memory. "
                     "Name the column of the source's own ids with uid=. Nothing was sent."
                 )
 
-    def _take(self, cells: Cells) -> None:
-        bodies = self._writer.bodies(cells)
-        names = self._writer.names(cells, bodies)
-        first = self._found.report.rows
-        self._note_changed(cells, names, bodies)
-        reasons = cells.reasons()
-        for row, reason in reasons.items():
+    def _examined(self, latest: np.datetime64) -> Iterator[Piece]:
+        compares = self._journal is not None and not self._writer.by_content and not self._journal.was_empty
+        for frame in self._source.pieces(self._needed):
+            cells = self._reading.read(frame)
+            yield examine(cells, self._writer, self._columns, latest, with_contents=compares)
+
+    def _take(self, piece: Piece) -> None:
+        names, first = piece.names, self._found.report.rows
+        self._note_changed(piece)
+        for row, reason in piece.reasons.items():
             names[row] = digest(b"row %d" % (first + row))
             self._found.bad[first + row] = reason
         self._found.digests += b"".join(names)
-        # Of a uid: its 32 or at most 50 characters, two quotes, the key and a comma.
-        self._sizes.add([len(body) + LONGEST_UID for row, body in enumerate(bodies) if row not in reasons])
-        long = [row for row, uid in enumerate(cells.uids or ()) if uid and len(uid) > LONGEST_UID]
-        if long:
-            cells.faults.append(Fault("LongUid", self._columns.uid or "", long, is_problem=False))
+        if self._keeps_contents:
+            self._found.contents += b"".join(piece.contents)
+        self._sizes.add(piece.sizes)
 
-    def _note_changed(self, cells: Cells, names: list[bytes], bodies: list[bytes]) -> None:
+    def _note_changed(self, piece: Piece) -> None:
         """Find rows that differ from what was sent under their uid; with uids by content there are none."""
         if self._journal is None or self._writer.by_content or self._journal.was_empty:
             return
-        sent = self._journal.contents(names)
+        sent = self._journal.contents(piece.names)
         changed = [
             row
-            for row, (name, body) in enumerate(zip(names, bodies, strict=True))
-            if sent.get(name, digest(body)) != digest(body)
+            for row, (name, content) in enumerate(zip(piece.names, piece.contents, strict=True))
+            if sent.get(name, content) != content
         ]
         if changed:
-            cells.faults.append(Fault("DiffersFromSent", self._columns.named, changed))
+            fault = Fault("DiffersFromSent", self._columns.named, changed)
+            piece.faults.append(fault)
+            for row in changed:
+                piece.reasons.setdefault(row, f"{fault.kind} {fault.column}".rstrip())
 
-    def _extend_period(self, cells: Cells) -> None:
+    def _extend_period(self, piece: Piece) -> None:
         found = self._found
-        moments = cells.moments[~np.isnat(cells.moments)]
-        if moments.size:
-            found.start = min(moments.min(), found.start) if found.start is not None else moments.min()
-            found.end = max(moments.max(), found.end) if found.end is not None else moments.max()
+        if piece.start is not None and piece.end is not None:
+            found.start = min(piece.start, found.start) if found.start is not None else piece.start
+            found.end = max(piece.end, found.end) if found.end is not None else piece.end
 
     def note_repeats(self) -> None:
         """Find rows that share a uid."""
@@ -214,16 +228,29 @@ class _Check:
     def _different(self) -> Iterator[int]:
         """Yield the rows that share the key of an earlier row, but not its content."""
         contents: dict[bytes, bytes] = {}
-        found, first = self._found, 0
+        found = self._found
+        for row, name, content in self._named_contents():
+            if (
+                name in found.repeated
+                and row not in found.bad
+                and contents.setdefault(name, content) != content
+            ):
+                yield row
+
+    def _named_contents(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield of each row its position, the digest of its uid, and that of its content."""
+        if self._found.contents:
+            for row, first in enumerate(range(0, len(self._found.digests), DIGEST_BYTES)):
+                at = slice(first, first + DIGEST_BYTES)
+                yield row, bytes(self._found.digests[at]), bytes(self._found.contents[at])
+            return
+        position = 0
         for frame in self._source.pieces(self._needed):
             cells = self._reading.read(frame)
             bodies = self._writer.bodies(cells)
-            for row, name in enumerate(self._writer.names(cells, bodies)):
-                if name in found.repeated and first + row not in found.bad:
-                    content = digest(bodies[row])
-                    if contents.setdefault(name, content) != content:
-                        yield first + row
-            first += cells.rows
+            for name, body in zip(self._writer.names(cells, bodies), bodies, strict=True):
+                yield position, name, digest(body)
+                position += 1
 
     def note_accounts(self, reader: Reader, *, create: bool) -> None:
         """Ask m3ter which of the account codes it knows."""
