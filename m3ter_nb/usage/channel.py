@@ -69,6 +69,20 @@ class Channel:
         self.notify = transport.notify
         self.clock = source.clock
 
+    @property
+    def source(self) -> TokenSource:
+        """What gives the token."""
+        return self._source
+
+    def for_workers(self) -> dict[str, Any]:
+        """Return what a channel elsewhere is made of, without the token."""
+        return {
+            "base_url": self._transport.base_url,
+            "timeout": self._transport.timeout,
+            "url": self._url,
+            "explain": self._explain,
+        }
+
     def send(self, body: bytes, turn: Callable[[], None]) -> M3terError | None:
         """Post a body, once, but again with a new token where its age was the reason of a refusal.
 

@@ -54,6 +54,12 @@ class Pace:
         self._paused_until = 0.0
         self.stopping = threading.Event()
 
+    def change(self, rate: tuple[float, int]) -> None:
+        """Go on at another rate."""
+        with self._lock:
+            self._gap = 1.0 / rate[0]
+            self._most = rate[1]
+
     def turn(self) -> None:
         """Wait for the next turn.
 
@@ -65,7 +71,8 @@ class Pace:
             at = max(now, self._next)
             while self._turns and self._turns[0] <= at - WINDOW:
                 self._turns.popleft()
-            if len(self._turns) >= self._most:
+            # More than one turn is over the limit where the rate was changed to less.
+            while len(self._turns) >= self._most:
                 at = max(at, self._turns.popleft() + WINDOW)
             self._next = at + self._gap
             self._turns.append(at)

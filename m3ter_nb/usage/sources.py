@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.extras import missing_extra
+from m3ter_nb.usage.dask_source import DaskSource, is_dask_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ def source_of(given: Any) -> Source:
 
     Args:
         given: a frame of pandas, anything with ``__arrow_c_stream__`` (polars, pyarrow, duckdb), a path or a glob of
-            CSV (``.csv``, ``.tsv``, ``.gz`` behind it) or Parquet files, or dicts.
+            CSV (``.csv``, ``.tsv``, ``.gz`` behind it) or Parquet files, dicts, or a ``dask.dataframe``.
 
     Raises:
         InvalidArgument: it is none of these, or there is no such file.
@@ -72,11 +73,8 @@ def source_of(given: Any) -> Source:
         raise missing_extra("Usage needs pandas, which is not installed", "pandas") from None
     if isinstance(given, pd.DataFrame):
         return FrameSource(given)
-    if type(given).__module__.partition(".")[0] in ("dask", "dask_expr"):
-        raise InvalidArgument(
-            "A Dask frame is not read partition by partition: write it with to_parquet() and give the path, or "
-            "compute() it where it fits in memory. Nothing was sent."
-        )
+    if is_dask_frame(given):
+        return DaskSource(given)
     if isinstance(given, (str, PathLike)):
         return _files(fspath(given))
     if hasattr(given, "__arrow_c_stream__"):

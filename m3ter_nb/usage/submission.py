@@ -79,6 +79,10 @@ class Submission:
         """Note what has become of rows."""
         self.fates[list(positions)] = fate
 
+    def mark_all(self, first: int, fates: bytearray) -> None:
+        """Note what has become of rows that follow one another."""
+        self.fates[first : first + len(fates)] = list(fates)
+
     def refuse(self, position: int, reason: str, uid: str = "", fate: int = Fate.REFUSED) -> None:
         """Note that a row was refused, or left out, and why."""
         self.fates[position] = fate

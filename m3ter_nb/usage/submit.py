@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from m3ter_nb.usage.channel import Channel, Reader
+    from m3ter_nb.usage.dask_cluster import Cluster
+    from m3ter_nb.usage.dask_sending import Partitions
+    from m3ter_nb.usage.dask_worker import Outcome
     from m3ter_nb.usage.journal import Journal, Run
     from m3ter_nb.usage.measurements import Batch
     from m3ter_nb.usage.meter import Columns, Meter
@@ -38,16 +41,24 @@ class _Job:
     meter: Meter
     columns: Columns
     options: Options
+    cluster: Cluster | None = None
 
     @classmethod
     def of(cls, reader: Reader, given: Any, meter: str, options: Options) -> _Job:
+        from m3ter_nb.usage.dask_source import DaskSource
         from m3ter_nb.usage.sources import source_of
 
         source, columns = source_of(given), options.chosen
+        on_cluster = isinstance(source, DaskSource)
+        if on_cluster and columns.uid is None and columns.key is None:
+            raise InvalidArgument(
+                "A Dask frame needs uid= or key=: without, a uid is a digest of all that is sent, and of identical rows in "
+                "two partitions one would be lost. Nothing was sent."
+            )
         found = find_meter(reader, meter)
-        if source.columns:
+        if source.columns or on_cluster:
             columns.check(found, source.columns)
-        return cls(reader, source, found, columns, options)
+        return cls(reader, source, found, columns, options, _cluster_of(source, found, columns, options))
 
     def survey(self, journal: Journal | None, wall: Callable[[], float]) -> Survey:
         from m3ter_nb.usage.survey import survey
@@ -64,6 +75,7 @@ class _Job:
                 journal=journal,
                 now=wall,
                 told=progress,
+                examined=self.cluster.examined if self.cluster is not None else None,
             )
 
     def journal_file(self) -> Path | None:
@@ -121,6 +133,8 @@ def submit_usage(reader: Reader, channel: Channel, given: Any, meter: str, optio
         InvalidArgument, MissingExtra, ApiError, ConnectionFailed: before anything was sent.
     """
     job = _Job.of(reader, given, meter, options)
+    if job.cluster is not None:
+        job.cluster.check_lines()
     journal = job.open_journal(channel)
     try:
         found = job.survey(journal, channel.clock.wall)
@@ -138,6 +152,17 @@ def submit_usage(reader: Reader, channel: Channel, given: Any, meter: str, optio
 
 
 _ADVICE: Final = ' error.report names the rows; invalid="skip" leaves them out.'
+
+
+def _cluster_of(source: Source, meter: Meter, columns: Columns, options: Options) -> Cluster | None:
+    """Return what a Dask frame is read and sent on; None for every other source."""
+    from m3ter_nb.usage.dask_source import DaskSource
+
+    if not isinstance(source, DaskSource):
+        return None
+    from m3ter_nb.usage.dask_cluster import Cluster
+
+    return Cluster(source, meter, columns, options.timezone)
 
 
 class _Sending:
@@ -245,6 +270,9 @@ class _Sending:
             self._unasked = f"m3ter's own count cannot be asked: {error}"
 
     def _deliver(self) -> M3terError | None:
+        if self._job.cluster is not None:
+            with self._progress:
+                return self._deliver_on(self._job.cluster)
         from m3ter_nb.usage.engine import Delivery, deliver
         from m3ter_nb.usage.measurements import batches
 
@@ -260,6 +288,48 @@ class _Sending:
                 threads=options.threads,
                 patience=options.patience,
             )
+
+    def _deliver_on(self, cluster: Cluster) -> M3terError | None:
+        """Have the workers of a cluster send their partitions."""
+        from m3ter_nb.usage.dask_sending import Partitions
+
+        partitions = Partitions(cluster.marks, self._found, self._journal)
+        begun: Counter[int] = Counter()
+        seen = set[int]()
+
+        def take(outcome: Outcome) -> None:
+            seen.add(outcome.number)
+            self._take_outcome(partitions, outcome)
+
+        try:
+            return cluster.send(
+                self._channel,
+                self._job.options,
+                self._found.refused_accounts,
+                partitions.tasks(),
+                take,
+                begun=begun,
+            )
+        finally:
+            # What a worker had begun that was killed, or is not heard of any more, may be at m3ter.
+            for number, times in begun.items():
+                if number not in seen:
+                    self.submission.mark(partitions.to_be_sent(number), Fate.DOUBTFUL)
+                elif times > 1:
+                    for position in partitions.to_be_sent(number):
+                        self.repeated[position] = True
+
+    def _take_outcome(self, partitions: Partitions, outcome: Outcome) -> None:
+        first = partitions.first(outcome.number)
+        self.submission.mark_all(first, outcome.fates)
+        for row, (reason, uid) in outcome.reasons.items():
+            self.submission.refuse(first + row, reason, uid, fate=outcome.fates[row])
+        for row in outcome.repeated:
+            self.repeated[first + row] = True
+        accepted = [first + row for row, fate in enumerate(outcome.fates) if fate == Fate.ACCEPTED]
+        if accepted and self._journal is not None and self._run is not None:
+            self._journal.add(partitions.batch(accepted), self._run)
+        self._progress(len(accepted))
 
     def _pieces(self) -> Iterator[Batch]:
         """Read the source again; yield what is to be sent of each piece."""

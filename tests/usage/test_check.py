@@ -205,10 +205,10 @@ def test_what_is_no_source_is_an_error(used: Used, source: Any) -> None:
         used.session.check_usage(source, "api_requests")
 
 
-def test_a_dask_frame_is_an_error_that_says_what_to_do(used: Used) -> None:
+def test_what_dask_has_beside_frames_is_an_error_that_says_what_is_read(used: Used) -> None:
     frame = type("DataFrame", (), {"__module__": "dask.dataframe.dask_expr._collection"})()
 
-    with pytest.raises(InvalidArgument, match="to_parquet"):
+    with pytest.raises(InvalidArgument, match=r"a dask\.dataframe"):
         used.session.check_usage(frame, "api_requests")
 
 
