@@ -29,7 +29,7 @@ demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what i
 	@$(BIN)/python -m nbconvert --to markdown --execute --stdout --log-level=ERROR \
 		--NbConvertBase.display_data_priority=text/plain $(NOTEBOOK)
 
-quick: check  ## run the linters and every test that needs no browser, notebook or network (a minute on two cores)
+quick: check  ## run the linters and every test that needs no browser, notebook or network (a few minutes on two cores)
 	$(PYTEST) -q $(PARALLEL) -m "not browser and not notebook and not network and not more"
 
 test: time-of-test check browser  ## run what CI runs on every change: linters, tests, browsers, notebooks
@@ -46,10 +46,10 @@ seeds: $(VENV)/.test  ## run the tests on random data with SEEDS other seeds
 	done
 
 time-of-test:
-	@echo "make test takes about 15 minutes on two cores; make quick takes one."
+	@echo "make test takes about 20 minutes on two cores; make quick takes a few."
 
 time-of-more:
-	@echo "make test-more takes about 20 minutes on two cores."
+	@echo "make test-more takes about 10 minutes on two cores."
 
 check: $(VENV)/.test
 	$(BIN)/ruff check
