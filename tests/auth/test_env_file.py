@@ -7,7 +7,6 @@ import logging
 import os
 import tempfile
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,11 +142,9 @@ def test_a_file_with_our_names_left_empty_ends_the_search(below: Path) -> None:
 def test_an_environment_that_is_complete_reads_no_file(below: Path) -> None:
     os.mkfifo(below)
 
-    started = time.monotonic()
     settings = find_settings({"M3TER_API_KEY": "k", "M3TER_API_SECRET": "s"})
 
     assert (settings.source, settings.notes) == ("the environment", ())
-    assert time.monotonic() - started < 1
 
 
 def write_once(path: Path, text: str) -> threading.Thread:
