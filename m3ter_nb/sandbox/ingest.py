@@ -24,7 +24,7 @@ from m3ter_nb.sandbox.usage_sql import NUMERIC, TEXT
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from flask import Flask
     from werkzeug.wrappers import Response
@@ -47,7 +47,7 @@ _KNOWN_ACCOUNTS = (
 )
 _INSERT = "INSERT INTO measurements (uid, received, meter, account, ts, body) VALUES (?, ?, ?, ?, ?, ?)"
 # As text, not as escapes: the paths of a usage query are compared with what is written here.
-_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",\n", ":"), allow_nan=False).encode
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SAME_UID_SECONDS = 35 * 24 * 3600
 _URL_SECONDS = 300
@@ -77,7 +77,8 @@ class _Submission:
         self, db: sqlite3.Connection, store: Store, now: float, measurements: Sequence[Mapping[str, Any]]
     ) -> None:
         self.now = now
-        self.rows: list[tuple[str | None, float, str, str, int, str]] = []
+        self._rows: list[tuple[str | None, float, str, str, int]] = []
+        self._maps: list[Mapping[str, Any]] = []
         self._store = store
         self._fields: dict[str, list[tuple[str, str]] | None] = {}
         uids = [measurement["uid"] for measurement in measurements if "uid" in measurement]
@@ -107,8 +108,13 @@ class _Submission:
         uid = measurement.get("uid")
         if uid is not None:
             self.uids.add(uid)
-        row = (uid, self.now, measurement["meter"], measurement["account"], ts, _written(maps))
-        self.rows.append(row)
+        self._rows.append((uid, self.now, measurement["meter"], measurement["account"], ts))
+        self._maps.append(maps)
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Yield what is stored of each measurement that was taken: the columns of ``_INSERT``."""
+        for row, body in zip(self._rows, _written(self._maps), strict=True):
+            yield *row, body
 
 
 class _Ingest:
@@ -148,7 +154,7 @@ class _Ingest:
                     submission.add(measurement, maps, ts)
                 else:
                     failed[failure].append(measurement)
-            db.executemany(_INSERT, submission.rows)
+            db.executemany(_INSERT, submission.rows())
             for failure, measurements in failed.items():
                 self._tell(failure, measurements)
 
@@ -228,6 +234,14 @@ def _checked(number: int, measurement: Mapping[str, Any]) -> int:
             400, f"measurements[{number}].metadata has a text of more than {_MAX_METADATA} characters"
         )
     return micros_of(measurement["ts"], f"measurements[{number}].ts")
+
+
+def _written(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write the maps of each row as JSON, in one go: a call for each costs twice as much."""
+    if not rows:
+        return []
+    # A line break is in no text of JSON, and a brace after it begins a row: the values in its maps are no objects.
+    return ["{" + row for row in _encode(rows)[len("[{") : -len("]")].split(",\n{")]
 
 
 def _needed(meter: Mapping[str, Any]) -> list[tuple[str, str]]:
