@@ -91,6 +91,7 @@ class Bench:
             "IPYTHONDIR": str(home / "ipython"),
             "JUPYTER_PLATFORM_DIRS": "1",
             "PYTHONPATH": str(MEASURED),
+            "PYTHON_KEYRING_BACKEND": "keychain_in_a_file.Keyring",
             "M3TER_BASE_URL": url,
             "M3TER_API_KEY": KEY_ID,
             "M3TER_API_SECRET": SECRET,

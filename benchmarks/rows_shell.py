@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kernels import Cost
     from processes import Bench
 
-__all__ = ["cells", "first_login", "loading", "memory"]
+__all__ = ["cells", "first_login", "keychain_login", "loading", "memory"]
 
 _LOG_IN: Final = "%load_ext m3ter_nb\n%m3ter_login"
 # The SDK logs in with its first call, and with every other one.
@@ -55,6 +55,24 @@ def first_login(bench: Bench) -> list[Line]:
             Goal("ratio", 1.1),
         ),
         Line(what, "`import requests` alone", seconds["ours"], seconds["requests"]),
+    ]
+
+
+def keychain_login(bench: Bench) -> list[Line]:
+    """Measure the first login of a kernel from a remembered profile, the import of keyring included."""
+    bench.cost_of_cell(f"{_LOG_IN} --remember")
+    forget = "import os\ndel os.environ['M3TER_API_KEY'], os.environ['M3TER_API_SECRET']"
+    seconds, _ = _by_turns(
+        bench, {"environment": _LOG_IN, "keychain": f"{forget}\n{_LOG_IN}"}, bench.rounds(15)
+    )
+    return [
+        Line(
+            "first login of a kernel, from the keychain (by a backend that is a file)",
+            "from the environment",
+            seconds["keychain"],
+            seconds["environment"],
+            Goal("difference", 0.15),
+        )
     ]
 
 

@@ -19,6 +19,7 @@ import rows_sandbox_usage
 import rows_shell
 import rows_usage
 import rows_views
+import rows_words
 from prism import prism_version
 from processes import HERE, Bench, benchmark_server
 from results import Line, machine, markdown, remarks, saved, versions
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
 ROWS: Final[dict[str, Callable[[Bench], list[Line]]]] = {
     "loading": rows_shell.loading,
     "first-login": rows_shell.first_login,
+    "keychain-login": rows_shell.keychain_login,
     "warm-login": rows_calls.warm_login,
     "requests-made": rows_calls.requests_made,
     "get": rows_calls.single_calls,
     "all": rows_calls.whole_list,
+    "checks": rows_words.checks,
+    "tab": rows_words.tab,
     "cells": rows_shell.cells,
     "memory": rows_shell.memory,
     "table-view": rows_views.table_views,
