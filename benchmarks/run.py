@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import rows_calls
+import rows_recorded
 import rows_sandbox
 import rows_sandbox_usage
 import rows_shell
@@ -46,6 +47,8 @@ ROWS: Final[dict[str, Callable[[Bench], list[Line]]]] = {
     "sandbox": rows_sandbox.sandbox,
     "sandbox-usage": rows_sandbox_usage.sandbox_usage,
     "usage": rows_usage.usage,
+    "page": rows_recorded.page,
+    "tests": rows_recorded.tests,
 }
 
 _BUILD: Final = HERE.parent / "build"
