@@ -283,15 +283,14 @@ def saved(lines: list[Line], about: dict[str, Any], table: Path, samples: Path) 
     table.parent.mkdir(parents=True, exist_ok=True)
     whole = {**about, "lines": [line.as_json() for line in lines]}
     table.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    suite = pyperf.BenchmarkSuite(
-        [
-            benchmark
-            for line in lines
-            for side, measured in (("ours", line.ours), (line.against, line.theirs))
-            if (benchmark := _benchmark(f"{line.what} | {side} | {line.against}", measured)) is not None
-        ]
-    )
-    suite.dump(str(samples), replace=True)
+    benchmarks = [
+        benchmark
+        for line in lines
+        for side, measured in (("ours", line.ours), (line.against, line.theirs))
+        if (benchmark := _benchmark(f"{line.what} | {side} | {line.against}", measured)) is not None
+    ]
+    if benchmarks:
+        pyperf.BenchmarkSuite(benchmarks).dump(str(samples), replace=True)
 
 
 def _benchmark(name: str, samples: Samples | None) -> pyperf.Benchmark | None:

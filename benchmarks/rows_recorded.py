@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from processes import HERE
 from results import Goal, Line, Samples
 
 if TYPE_CHECKING:
     from processes import Bench
+    from results import Unit
 
 __all__ = ["page", "tests"]
 
@@ -20,41 +21,37 @@ _LIMITS: Final = {"quick": 60.0, "test": 20 * 60.0, "test-more": 35 * 60.0}
 def page(_bench: Bench) -> list[Line]:
     """Show what the page's own test measured last: from its load to the first login, and its size with Pyodide."""
     figures = _read("page.json")
+    what = "the page in Chromium, over loopback: load to first login"
     return [
+        _line(what, _samples("s", figures.get("seconds")), 15, "make test-more"),
         _line(
-            "the page in Chromium, over loopback: load to first login",
-            "s",
-            figures,
-            "seconds",
-            15,
+            "the page: its size, Pyodide included",
+            _samples("B", figures.get("bytes")),
+            45e6,
             "make test-more",
         ),
-        _line("the page: its size, Pyodide included", "B", figures, "bytes", 45e6, "make test-more"),
     ]
 
 
 def tests(_bench: Bench) -> list[Line]:
-    """Show how long the tests took when they last ran whole."""
+    """Show how long the tests took when they last ran whole, the set-up not counted."""
     return [
         _line(
-            f"`make {name}`, the set-up not counted",
-            "s",
-            _read(f"make-{name}.json"),
-            "seconds",
-            limit,
-            f"make {name}",
+            f"`make {name}`", _samples("s", _read(f"make-{name}.json").get("seconds")), limit, f"make {name}"
         )
         for name, limit in _LIMITS.items()
     ]
 
 
-def _line(what: str, unit: Any, figures: dict[str, float], name: str, limit: float, command: str) -> Line:
+def _line(what: str, ours: Samples | None, limit: float, command: str) -> Line:
     """Return a line that is compared with its limit, or says which command measures it."""
-    if name not in figures:
+    if ours is None:
         return Line(what, "the limit", note=f"not measured here: {command}")
-    return Line(
-        what, "the limit", Samples(unit, (figures[name],)), Samples(unit, (limit,)), Goal("ratio", 1.0)
-    )
+    return Line(what, "the limit", ours, Samples(ours.unit, (limit,)), Goal("ratio", 1.0))
+
+
+def _samples(unit: Unit, value: float | None) -> Samples | None:
+    return None if value is None else Samples(unit, (value,))
 
 
 def _read(name: str) -> dict[str, float]:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from places import ROOT
 
 if TYPE_CHECKING:
