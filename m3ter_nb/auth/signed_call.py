@@ -36,8 +36,10 @@ def send_signed(
     token = source.token()
     answer = transport.send(method, url, authorization=source.authorization, **request)
     if answer.status in REFUSED:
-        newer = source.after_refusal(token, answer.headers.get("WWW-Authenticate"))
+        call, challenge = f"{method} {url}", answer.headers.get("WWW-Authenticate")
+        newer = source.after_refusal(token, challenge, call=call)
         if newer is not None:
             answer = transport.send(method, url, authorization=source.authorization, **request)
+            source.note_answer(call, challenge, refused=answer.status in REFUSED)
             return answer, newer
     return answer, token

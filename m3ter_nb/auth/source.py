@@ -29,11 +29,17 @@ _MARGIN_OF_LIFETIME = 0.1
 _RENEWAL_PAUSE = 30.0
 # Seconds: a token as young as this that is refused without a reason is not to blame.
 _YOUNG = 60.0
+# Seconds: from this age on a token is doubted again, however often a newer one did not help.
+_OLD = 3_600.0
+# Calls that are told from each other; more are forgotten, which costs a token.
+_MOST_CALLS = 1_000
 # Seconds that a thread waits for another's renewal, which has an end of its own before that.
 _LONGEST_WAIT = 90.0
 # RFC 6750 section 3.1: "expired, revoked, malformed, or invalid for other reasons".
 _INVALID_TOKEN = re.compile(r'\berror="?invalid_token\b', re.IGNORECASE)
 _LONGEST_CHALLENGE = 1_000
+# A piece of a path with a digit in it, behind the host.
+_ID = re.compile(r"(?<![:/])/[^/]*\d[^/]*")
 
 _all: weakref.WeakSet[TokenSource] = weakref.WeakSet()
 
@@ -80,6 +86,7 @@ class TokenSource:
         self._failed_at: Moment | None = None
         self._said_so = False
         self._clocks_agree = True
+        self._in_vain: dict[tuple[str, bool], int] = {}
         self._absence = "There is no token; log in first (%m3ter_login, or m3ter_nb.login())."
         _all.add(self)
 
@@ -147,21 +154,23 @@ class TokenSource:
         """
         return self._take_turn(stale, forced=True)
 
-    def after_refusal(self, token: Token, challenge: str | None = None) -> Token | None:
+    def after_refusal(self, token: Token, challenge: str | None = None, *, call: str = "") -> Token | None:
         """Return a newer token than one that was refused; None where the token cannot be the reason.
 
         A refusal that names the token (RFC 6750 section 3.1) is believed. One that does not may be a missing
         permission, which must not cost a token a call: then a token is to blame that has ended by one of the clocks,
-        or that is more than a minute old.
+        or that is more than a minute old. Where a newer token did not help (:meth:`note_answer`), neither kind of refusal
+        is taken for the token's fault before it is two minutes old; then four, and so on, up to an hour.
 
         Args:
             token: that a call carried, and that was answered with 401 or 403.
             challenge: the ``WWW-Authenticate`` of that answer, where it has one.
+            call: tells calls apart, by method and URL; ids in it do not count.
 
         Raises:
             As :meth:`token`.
         """
-        if not self.renews or not (_blames_the_token(challenge) or self._may_be_to_blame(token)):
+        if not self.renews or not self._is_to_blame(token, challenge, call):
             return None
         newer = self.renew(token)
         # A new token that has already ended by its claim tells that our clock and m3ter's differ by hours: from now
@@ -169,8 +178,27 @@ class TokenSource:
         self._clocks_agree = self._clocks_agree and not self._past_exp(newer)
         return newer
 
-    def _may_be_to_blame(self, token: Token) -> bool:
-        return self._token is not token or self.near_end() or self._past_exp(token) or token.age > _YOUNG
+    def note_answer(self, call: str, challenge: str | None = None, *, refused: bool) -> None:
+        """Take note of how a call was answered that was made again with a newer token.
+
+        Args:
+            call: as of :meth:`after_refusal`.
+            challenge: likewise.
+            refused: whether the newer token was refused, too.
+        """
+        named = _blames_the_token(challenge)
+        before = self._in_vain.pop((_kind_of(call), named), 0)
+        if refused:
+            if len(self._in_vain) >= _MOST_CALLS:
+                self._in_vain.clear()
+            self._in_vain[_kind_of(call), named] = before + 1
+
+    def _is_to_blame(self, token: Token, challenge: str | None, call: str) -> bool:
+        if self._token is not token or self.near_end() or self._past_exp(token):
+            return True
+        named = _blames_the_token(challenge)
+        in_vain = self._in_vain.get((_kind_of(call), named), 0)
+        return (named and not in_vain) or token.age > min(_YOUNG * 2**in_vain, _OLD)
 
     def _past_exp(self, token: Token) -> bool:
         if token.exp is None or not self._clocks_agree:
@@ -255,6 +283,11 @@ class TokenSource:
             return token
         self._failed_at, self._failure, self._said_so = None, None, False
         return self._token
+
+
+def _kind_of(call: str) -> str:
+    """Return a call without its query and without ids: 403 for one product is 403 for the next."""
+    return _ID.sub("/*", call.partition("?")[0])
 
 
 def _blames_the_token(challenge: str | None) -> bool:

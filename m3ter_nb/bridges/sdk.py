@@ -88,10 +88,12 @@ class _SessionAuth(httpx.Auth):
             response = yield request
             if response.status_code not in REFUSED:
                 return
-            newer = self.source.after_refusal(token, response.headers.get("WWW-Authenticate"))
+            challenge, call = response.headers.get("WWW-Authenticate"), f"{request.method} {request.url}"
+            newer = self.source.after_refusal(token, challenge, call=call)
             if newer is not None:
                 self._sign(request, newer)
-                yield request
+                again = yield request
+                self.source.note_answer(call, challenge, refused=again.status_code in REFUSED)
         finally:
             request.headers["Authorization"] = _SENT
 
@@ -102,11 +104,12 @@ class _SessionAuth(httpx.Auth):
             response = yield request
             if response.status_code not in REFUSED:
                 return
-            challenge = response.headers.get("WWW-Authenticate")
-            newer = await asyncio.to_thread(self.source.after_refusal, token, challenge)
+            challenge, call = response.headers.get("WWW-Authenticate"), f"{request.method} {request.url}"
+            newer = await asyncio.to_thread(self.source.after_refusal, token, challenge, call=call)
             if newer is not None:
                 self._sign(request, newer)
-                yield request
+                again = yield request
+                self.source.note_answer(call, challenge, refused=again.status_code in REFUSED)
         finally:
             request.headers["Authorization"] = _SENT
 

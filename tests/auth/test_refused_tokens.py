@@ -114,6 +114,44 @@ def test_a_missing_permission_does_not_cost_a_token_a_call(clocks: TwoClocks) ->
     assert tokens_asked_for(server) == 2
 
 
+@pytest.mark.parametrize("challenge", ["", INVALID])
+@pytest.mark.parametrize("by_sdk", [False, True])
+def test_a_refusal_that_no_newer_token_helps_against_costs_fewer_and_fewer_tokens(
+    clocks: TwoClocks, *, challenge: str, by_sdk: bool
+) -> None:
+    headers = {"WWW_Authenticate": challenge} if challenge else {}
+    with (
+        server_of("none", 403, **headers) as server,
+        login(Credentials("k", "s"), base_url=server.url, clock=clocks.clock, org_id="o") as session,
+    ):
+        call = session.sdk(max_retries=0).products.retrieve if by_sdk else session.get
+        for minute in range(60):
+            clocks.advance(61)
+            with pytest.raises(Exception, match=r"(?i)permi|403|refused"):
+                call(f"{'' if by_sdk else 'products/'}{minute}")
+
+    # At once, and after 2, 4, 8, 16 and 32 minutes more; 60 before.
+    assert tokens_asked_for(server) <= 7
+
+
+def test_another_call_is_not_held_to_what_a_newer_token_did_not_help_against(clocks: TwoClocks) -> None:
+    def respond(seen: Seen) -> list[Any]:
+        if seen.target == "/oauth/token":
+            return [token_answer(f"token-{len(server.seen)}")]
+        forbidden = "accounts" in seen.target or seen.headers["authorization"] == "Bearer token-1"
+        return [json_answer({"data": []}, 403 if forbidden else 200)]
+
+    with (
+        OddServer(respond) as server,
+        login(Credentials("k", "s"), base_url=server.url, clock=clocks.clock, org_id="o") as session,
+    ):
+        clocks.advance(61)
+        with pytest.raises(Forbidden):
+            session.get("accounts/1")
+
+        assert session.get("products") == {"data": []}
+
+
 @pytest.mark.parametrize("margin", [float("nan"), float("inf"), -5, "300", None, True])
 def test_a_margin_that_is_no_number_of_seconds_is_refused(margin: Any) -> None:
     with pytest.raises(InvalidArgument, match="margin"):
