@@ -37,11 +37,15 @@ def url_of(host: str, path: object, org_id: Callable[[], str]) -> str:
         org_id: returns the organization's id, or raises.
 
     Raises:
-        InvalidArgument: the path is no text, is empty or climbs (``..``).
+        InvalidArgument: the path is no text, is empty or climbs (``..``), or a ``#`` would cut off its query.
     """
     if not isinstance(path, str):
         raise InvalidArgument(f"A path is text such as 'products'; this is of type {type(path).__name__}.")
     plain, question, query = path.partition("?")
+    if "#" in query:
+        raise InvalidArgument(
+            "A # in the query of a path ends it, and what follows would not be sent: write %23, or give the filter by name."
+        )
     if "://" in plain or plain.startswith("//"):
         if origin(path)[1] == "":
             raise InvalidArgument("This is not a URL that can be asked for; give a path such as 'products'.")

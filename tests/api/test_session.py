@@ -197,7 +197,19 @@ def test_a_query_is_added_to_one_that_the_path_has(session: M3terSession) -> Non
     page = session.get("products?pageSize=1", params={"ids": [first["id"], second["id"]]})
 
     assert page["data"] == [second]
-    assert session.get("products?pageSize=5#part", params={"ids": first["id"]})["data"] == [first]
+    assert session.get("products?pageSize=5", params={"ids": first["id"]})["data"] == [first]
+
+
+@pytest.mark.parametrize("path", ["products?codes=A#B", "{}/organizations/o/products?codes=A#B"])
+def test_a_number_sign_does_not_cut_off_the_query_of_a_path(
+    session: M3terSession, sandbox: Sandbox, path: str
+) -> None:
+    before = len(sandbox.log)
+
+    with pytest.raises(InvalidArgument, match="%23"):
+        session.get(path.format(sandbox.url))
+
+    assert len(sandbox.log) == before
 
 
 def test_pages_asks_for_the_largest_page_by_default(session: M3terSession, sandbox: Sandbox) -> None:
