@@ -10,10 +10,10 @@ import json
 import math
 import numbers
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, Never, TypeGuard
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -33,6 +33,8 @@ __all__ = [
 LONGEST_BODY = 512_000
 # How a view shows a secret and a signed URL, at the end of a JSON text: sent back, it would overwrite the value.
 _MASKED_VALUES = ('"••••"', '?••••"')
+# Of Python's own float.
+_FLOAT_BYTES = 8
 
 
 class _NoForm(TypeError):
@@ -54,7 +56,7 @@ def plain_value(value: object) -> str | int | float | bool | None:
     if isinstance(value, (str, UUID)):
         return str.__str__(value) if isinstance(value, str) else str(value)
     if isinstance(value, date) and value == value:  # noqa: PLR0124 - pandas' NaT is a datetime, unequal to itself
-        return value.isoformat()
+        return value.date().isoformat() if _is_pandas_day(value) else value.isoformat()
     # numpy's own bool is no number to Python.
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item") and isinstance(value.item(), bool):
         return bool(value.item())
@@ -66,12 +68,26 @@ def _is_duration(value: object) -> bool:
     return getattr(getattr(value, "dtype", None), "kind", "") == "m"
 
 
+def _is_pandas_day(value: Any) -> TypeGuard[datetime]:
+    """Tell whether a value is a day as pandas has it, which knows no days: a time stamp of midnight without a zone."""
+    return (
+        isinstance(value, datetime)
+        and value.tzinfo is None
+        and hasattr(value, "nanosecond")
+        and value == value.normalize()
+    )
+
+
 def _plain_number(value: numbers.Real) -> int | float:
+    """Return a number of Python that has the digits of another; one that no float holds is refused."""
     if isinstance(value, numbers.Integral):
         return int(value)
-    number = float(value)
+    # The float next to numpy's 0.1 of 32 bits is 0.10000000149011612.
+    number = float(str(value)) if getattr(value, "itemsize", _FLOAT_BYTES) < _FLOAT_BYTES else float(value)
     if not math.isfinite(number):
         raise _NoForm(f"{number}, which JSON cannot hold")
+    if getattr(value, "itemsize", _FLOAT_BYTES) >= _FLOAT_BYTES and number != value:
+        raise _NoForm(f"a {type(value).__name__} that no float equals: use float(...) or str(...)")
     return number
 
 
@@ -155,9 +171,18 @@ def decode_body(content: bytes) -> tuple[Any, bool]:
     Told by a value, and not by an error: the error of a parser holds the whole text, which may hold a token.
     """
     try:
-        return json.loads(content), True
+        return json.loads(content, parse_float=_finite, parse_constant=_no_number), True
     except (ValueError, RecursionError):
         return None, False
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
+
+
+def _no_number(_text: str) -> Never:
+    raise ValueError("a number that no float holds")
 
 
 def query_of(params: Any) -> str:

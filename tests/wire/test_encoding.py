@@ -8,6 +8,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,7 +19,8 @@ import pytest
 import m3ter_nb
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook.call_line import parse_call
-from m3ter_nb.wire.encoding import encode_body, query_of
+from m3ter_nb.views.records import as_records
+from m3ter_nb.wire.encoding import decode_body, encode_body, query_of
 
 if TYPE_CHECKING:
     from m3ter_nb.auth.credentials import Credentials
@@ -42,6 +44,13 @@ VALUES = {
     "a bool": (False, "false"),
     "a whole number of many digits": (9_007_199_254_740_993, "9007199254740993"),
     "a date": (dt.date(2026, 11, 1), "2026-11-01"),
+    "a number of fewer digits than Python's": (np.float32(0.1), "0.1"),
+    "one of still fewer": (np.float16(0.1), "0.1"),
+    "a fraction that is a float": (Fraction(1, 4), "0.25"),
+    "a day in a frame": (pd.Timestamp("2026-11-01"), "2026-11-01"),
+    "a moment without a zone": (pd.Timestamp("2026-11-01 10:30"), "2026-11-01T10:30:00"),
+    "midnight": (pd.Timestamp("2026-11-01").to_pydatetime(), "2026-11-01T00:00:00"),
+    "midnight in a zone": (pd.Timestamp("2026-11-01", tz="UTC"), "2026-11-01T00:00:00+00:00"),
     "a date-time": (dt.datetime(2026, 11, 1, 10, 30, tzinfo=SUMMER), "2026-11-01T10:30:00+02:00"),
     "pandas' timestamp": (pd.Timestamp("2026-11-01 10:30", tz="UTC"), "2026-11-01T10:30:00+00:00"),
     "a UUID": (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
@@ -73,6 +82,10 @@ NO_VALUES = {
     "numpy's duration, likewise": np.timedelta64(1, "ns"),
     "a duration": dt.timedelta(1),
     "a complex number": 1j,
+    "a complex number of numpy's": np.complex64(1),
+    "a fraction that no float is": Fraction(1, 3),
+    "a long double that no float is": np.longdouble("0.1"),
+    "infinity of 32 bits": np.float32("inf"),
     "an object": object(),
     "a class": dict,
     "a table": pd.DataFrame({"a": [1]}),
@@ -150,3 +163,14 @@ def test_a_number_sign_does_not_end_a_query(params: object) -> None:
 def test_bytes_in_a_buffer_are_no_list_of_numbers_in_a_query(value: object) -> None:
     with pytest.raises(InvalidArgument):
         query_of({"codes": value})
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "Infinity", "1e999", "-1e999", "9" * 400 + ".0"])
+def test_an_answer_with_a_number_that_no_float_holds_is_no_json(number: str) -> None:
+    assert decode_body(f'{{"data": [{{"total": {number}}}]}}'.encode()) == (None, False)
+
+
+def test_days_go_through_a_frame_and_back_as_they_were() -> None:
+    rows = [{"id": "a", "billDate": "2026-11-01"}, {"id": "b", "billDate": "1999-12-31"}]
+
+    assert json.loads(encode_body(as_records(rows).to_frame().to_dict("records"))) == rows
