@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Never
 from m3ter_nb.auth.cleaning import BASE_URL, ORG_ID, clean
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.errors import InvalidArgument, KeychainUnavailable, M3terError
-from m3ter_nb.hiding import without_frames
+from m3ter_nb.hiding import Sealed, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,12 +138,12 @@ class Keychain:
             ) from None
         if answer.trouble:
             raise KeychainUnavailable(answer.trouble)
-        return answer.text
+        return None if answer.text is None else answer.text.open()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Answer:
-    text: str | None = None
+    text: Sealed | None = None  # one that comes late waits here
     trouble: str = ""
 
 
@@ -156,11 +156,11 @@ def _answer(question: Callable[[Any], str | None], answers: queue.SimpleQueue[_A
 
         backend = keyring.get_keyring()
         absent = backend.priority < _LEAST_PRIORITY
-        answer = (
-            _Answer(trouble="this machine has no keychain that keyring recommends")
-            if absent
-            else _Answer(question(backend))
-        )
+        if absent:
+            answer = _Answer(trouble="this machine has no keychain that keyring recommends")
+        else:
+            text = question(backend)
+            answer = _Answer(None if text is None else Sealed(text))
     answers.put(answer)
 
 

@@ -136,10 +136,12 @@ class Token(str):
     def __format__(self, spec: str) -> str:
         return format(self.reveal(), spec)
 
-    def __reduce_ex__(self, protocol: object) -> Never:
+    def __reduce_ex__(self, protocol: object = None) -> Never:
         raise InvalidArgument(
             "A m3ter token is not pickled or stored: it would be written in clear. Use .reveal() if you mean it.",
         )
+
+    __getnewargs__ = __reduce_ex__
 
     def __copy__(self) -> Token:
         return self
@@ -171,7 +173,19 @@ def _masking(name: str) -> Callable[..., Any]:
 for _name in (
     *("__getitem__", "strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "replace", "translate"),
     *("lower", "upper", "casefold", "capitalize", "swapcase", "title", "expandtabs"),
-    *("ljust", "rjust", "center", "zfill", "split", "rsplit", "splitlines", "partition", "rpartition"),
+    *(
+        "__mul__",
+        "__rmul__",
+        "ljust",
+        "rjust",
+        "center",
+        "zfill",
+        "split",
+        "rsplit",
+        "splitlines",
+        "partition",
+        "rpartition",
+    ),
 ):
     setattr(Token, _name, _masking(_name))
 

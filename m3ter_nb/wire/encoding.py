@@ -71,10 +71,7 @@ def _is_duration(value: object) -> bool:
 def _is_pandas_day(value: Any) -> TypeGuard[datetime]:
     """Tell whether a value is a day as pandas has it, which knows no days: a time stamp of midnight without a zone."""
     return (
-        isinstance(value, datetime)
-        and value.tzinfo is None
-        and hasattr(value, "nanosecond")
-        and value == value.normalize()
+        isinstance(value, datetime) and hasattr(value, "nanosecond") and value.isoformat()[10:] == "T00:00:00"
     )
 
 

@@ -347,6 +347,10 @@ def test_a_locked_keychain_is_not_an_absent_one_and_a_late_answer_serves_the_nex
     assert caught.value.locked
     backend.unlocked.set()
     keychain._timeout = 5
+    (waiting,) = keychain._late.values()
+    answer = waiting.get(timeout=5)
+    assert repr(answer.text) == "<sealed>"
+    waiting.put(answer)
     assert reveal(search({}, keychain=keychain)) == "5ecret-one"
     assert backend.asked == 1
 

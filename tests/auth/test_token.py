@@ -124,6 +124,7 @@ SHOWN: dict[str, Callable[[Token], str]] = {
     "replaced": lambda token: repr(token.replace("?", "")),
     "in a column": lambda token: repr(token.ljust(90)),
     "split": lambda token: repr(token.split(".")) + repr(token.partition(".")),
+    "repeated": lambda token: repr(token * 1) + repr(2 * token),
     "a copy": lambda token: str(copy.copy(token)),
     "a deep copy": lambda token: str(copy.deepcopy([token])),
 }
@@ -196,6 +197,11 @@ def test_a_mask_in_a_header_fails_before_anything_is_sent(
 def test_a_token_is_not_pickled(token: Token, protocol: int) -> None:
     with pytest.raises(InvalidArgument, match="written in clear"):
         pickle.dumps({"token": token}, protocol)
+
+
+def test_what_pickle_would_ask_a_token_for_is_refused(token: Token) -> None:
+    with pytest.raises(InvalidArgument, match="written in clear"):
+        token.__getnewargs__()
 
 
 def test_credentials_are_not_pickled(credentials: Credentials) -> None:
