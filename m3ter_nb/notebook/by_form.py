@@ -10,7 +10,7 @@ from m3ter_nb.auth.profiles import can_remember
 from m3ter_nb.auth.settings import Settings
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.form import LoginCard, LoginForm
-from m3ter_nb.notebook.login_options import keep_login, with_credentials
+from m3ter_nb.notebook.login_options import keep_login
 from m3ter_nb.notebook.status import login_card
 from m3ter_nb.views.card import TIME_LEFT
 
@@ -138,7 +138,7 @@ class FormLogin:
     def _log_in(self, credentials: Credentials) -> LoginCard:
         # Printed by a widget's message, a note would go where nobody looks: the card says it.
         self._notes = credentials.notes
-        session = self._options.open(with_credentials(self._known, credentials), self._notify)
+        session = self._options.open(self._known.with_credentials(credentials), self._notify)
         login = self._logins.add(self._options.name, session, typed=True)
         if credentials.source == _TYPED:
             self._notes = (*self._notes, self._keep(login, credentials))

@@ -19,8 +19,6 @@ __all__ = [
     "no_place_for_secrets",
 ]
 
-# Set by BinderHub in every session (https://binderhub.readthedocs.io, "environment variables").
-_BINDER_VARIABLES = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL")
 # The first ipykernel that handles a widget's message while a cell awaits (ipykernel pull request 1565).
 _WAITING_IPYKERNEL = (7, 4)
 
@@ -104,4 +102,6 @@ def no_place_for_secrets() -> str:
     """Return ``"page"`` in a browser page, ``"binder"`` in a Binder session; ``""`` where real secrets may be."""
     if in_page():
         return "page"
-    return "binder" if any(os.environ.get(name) for name in _BINDER_VARIABLES) else ""
+    from m3ter_nb.auth.platforms import on_binder
+
+    return "binder" if on_binder() else ""

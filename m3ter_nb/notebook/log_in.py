@@ -17,7 +17,7 @@ from m3ter_nb.auth.search import recall, search
 from m3ter_nb.auth.settings import Settings, find_host, find_settings
 from m3ter_nb.errors import CredentialsMissing, M3terError, NotLoggedIn
 from m3ter_nb.notebook.by_prompt import ask_credentials, confirm_host
-from m3ter_nb.notebook.login_options import keep_login, with_credentials
+from m3ter_nb.notebook.login_options import keep_login
 from m3ter_nb.notebook.logins import DEFAULT_NAME
 from m3ter_nb.notebook.status import login_card, login_sentence
 from m3ter_nb.views.card import Card
@@ -258,7 +258,7 @@ class LoginFlow:
         if options.doubt(known):
             confirm_host(options.host_with(known))
         credentials = ask_credentials(hidden_key_id=front_end.echoes)
-        self._open(with_credentials(known, credentials), options, typed=True)
+        self._open(known.with_credentials(credentials), options, typed=True)
 
     def _by_form(self, options: LoginOptions, known: Settings, front_end: FrontEnd, notice: str) -> FormLogin:
         from m3ter_nb.notebook.by_form import FormLogin

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from m3ter_nb.auth.settings import Settings
     from m3ter_nb.notebook.logins import Login
 
-__all__ = ["LoginOptions", "keep_login", "with_credentials"]
+__all__ = ["LoginOptions", "keep_login"]
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,3 @@ def keep_login(options: LoginOptions, login: Login, credentials: Credentials | N
     )
     login.profile = kept.profile
     return kept.sentence
-
-
-def with_credentials(known: Settings, credentials: Credentials) -> Settings:
-    """Return settings with the credentials that a person has typed."""
-    return known.with_credentials(credentials)
