@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.routing import Rule
 from werkzeug.wrappers import Response
 
 from m3ter_nb.sandbox import ingest, organization, resources, search, usage
@@ -19,6 +20,8 @@ from m3ter_nb.sandbox.limits import MAX_BODY_BYTES
 from m3ter_nb.sandbox.surface import load, rule
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from m3ter_nb.sandbox.limits import Api
     from m3ter_nb.sandbox.world import World
 
@@ -38,9 +41,25 @@ _ACTIONS = {
 }
 
 
+class _Route(Rule):
+    """A route that requests are matched with, and from which no URL is ever made.
+
+    Werkzeug compiles two functions for each route that make its URL: most of what a start would take, in a browser
+    page above all. Should it come to call this method no more, a start is slow again, and right all the same.
+    """
+
+    def _compile_builder(self, *_: bool, **__: bool) -> Callable[..., tuple[str, str]]:
+        return _make_no_url
+
+
+def _make_no_url(*_: object, **__: object) -> tuple[str, str]:
+    raise NotImplementedError("No URL is made from a route of the sandbox")
+
+
 def build(world: World) -> Flask:
     """Return the application that plays m3ter on ``world``."""
     app = Flask("m3ter_nb.sandbox", static_folder=None, template_folder=None)
+    app.url_rule_class = _Route
     app.url_map.merge_slashes = False
     app.before_request(lambda: _admit(world))
     app.url_value_preprocessor(_drop_organization)

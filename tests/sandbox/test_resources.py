@@ -29,6 +29,16 @@ def codes(answer: dict[str, Any]) -> list[str]:
     return [entity["code"] for entity in answer["data"]]
 
 
+def test_a_start_compiles_no_maker_of_urls_which_nobody_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiled(*_: object) -> None:
+        pytest.fail("a maker of URLs was compiled")
+
+    monkeypatch.setattr("werkzeug.routing.Rule._get_func_code", compiled)
+
+    with Sandbox() as sandbox:
+        assert Client(sandbox).log_in().get("products").status_code == 200
+
+
 def test_a_new_entity_has_version_1_a_uuid_and_its_maker(settable_clock: SettableClock) -> None:
     with Sandbox(clock=settable_clock) as sandbox:
         made = product(Client(sandbox).log_in(), "p1")
