@@ -7,6 +7,7 @@ once, so nothing is lost and nothing doubled.
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -100,6 +101,30 @@ def deliver(
         KeyboardInterrupt: after what was under way has had a moment to end.
     """
     run = _Run(channel, pace, delivery, patience)
+    if sys.platform == "emscripten":  # a browser page has no threads
+        _send_here(run, batches)
+    else:
+        _send_by_threads(run, batches, threads)
+    if run.failure is None or isinstance(run.failure, M3terError):
+        return run.failure
+    raise run.failure
+
+
+def _send_here(run: _Run, batches: Iterable[Batch]) -> None:
+    """Send one request after the other, on this thread."""
+    for batch in batches:
+        with _Reported(run):
+            _see_through(run, batch)
+        if run.pace.stopping.is_set():
+            break
+
+
+def _send_by_threads(run: _Run, batches: Iterable[Batch], threads: int) -> None:
+    """Send many requests side by side.
+
+    Raises:
+        KeyboardInterrupt: after what was under way has had a moment to end.
+    """
     waiting: queue.Queue[Batch | None] = queue.Queue(maxsize=threads)
     workers = [
         threading.Thread(target=_work, args=(run, waiting), name="m3ter-usage", daemon=True)
@@ -119,12 +144,9 @@ def deliver(
         done = True
     finally:
         if not done:
-            pace.stopping.set()
+            run.pace.stopping.set()
             # What is under way is worth a moment: each answer that comes is a request less in doubt.
             _join(workers, _LAST_ANSWERS)
-    if run.failure is None or isinstance(run.failure, M3terError):
-        return run.failure
-    raise run.failure
 
 
 def _put(waiting: queue.Queue[Batch | None], batch: Batch | None, run: _Run) -> bool:

@@ -84,7 +84,8 @@ class Options:
         _check_number(self.patience, "patience", 0, _DAY)
         checked_rate(self.rate)
         try:
-            ZoneInfo(self.timezone)
+            if self.timezone != "UTC":  # needs no database of zones, which Windows and a browser page lack
+                ZoneInfo(self.timezone)
         except (ValueError, OSError, TypeError, KeyError):
             raise InvalidArgument(
                 f"There is no time zone {self.timezone!r}; name one as 'Europe/London'."

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
@@ -12,9 +14,9 @@ import pytest
 
 import m3ter_nb
 from clocks import fast_clock
-from m3ter_nb.errors import Forbidden, MeasurementsRefused, SubmissionIncomplete
+from m3ter_nb.errors import Forbidden, InvalidArgument, MeasurementsRefused, SubmissionIncomplete
 from m3ter_nb.sandbox import Sandbox
-from m3ter_nb.usage import columns
+from m3ter_nb.usage import columns, engine, options
 from usage_frames import usage, used_of
 
 if TYPE_CHECKING:
@@ -96,6 +98,48 @@ def test_faults_of_every_kind_lose_and_double_nothing(used: Used) -> None:
     assert (sent.accepted, sent.confirmed, len(sent.refused)) == (8000, True, 0)
     # Those that were cut had been taken: m3ter drops what comes again.
     assert sent.duplicates == 3000
+
+
+def test_where_there_are_no_threads_every_row_is_counted_once_all_the_same(
+    used: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a browser page, where a thread cannot be started."""
+    frame = usage(3000)
+    used.sandbox.faults.fail(503, 2, "/measurements")
+    used.sandbox.faults.cut(1, "/measurements")
+    monkeypatch.setattr(engine, "sys", SimpleNamespace(platform="emscripten"))
+    monkeypatch.setattr(engine, "_send_by_threads", lambda *_: pytest.fail("asked for threads"))
+
+    sent = used.submit(frame)
+
+    assert used.counted() == (3000, frame["requests"].sum())
+    assert (sent.accepted, sent.confirmed, len(sent.refused)) == (3000, True, 0)
+
+
+def test_where_there_are_no_threads_a_refusal_ends_the_run_with_what_got_in(
+    used: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "sys", SimpleNamespace(platform="emscripten"))
+    used.sandbox.faults.fail(403, 1, "/measurements")
+
+    with pytest.raises(SubmissionIncomplete):
+        used.submit(usage(3000))
+
+    assert used.requests() == 1
+    assert used.counted()[0] == 0
+
+
+def test_utc_needs_no_database_of_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows and a browser page have none."""
+
+    def missing(name: str) -> None:
+        raise ZoneInfoNotFoundError(name)
+
+    monkeypatch.setattr(options, "ZoneInfo", missing)
+
+    assert options.Options().timezone == "UTC"
+    with pytest.raises(InvalidArgument, match="no time zone 'Europe/London'"):
+        options.Options(timezone="Europe/London")
 
 
 def test_an_answer_that_comes_too_late_is_in_doubt_and_sent_again(
