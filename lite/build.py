@@ -12,22 +12,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from in_page import adapt
+
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "cache"
 
-# Above each notebook of the page: there, nothing is installed until a notebook asks for it.
-_INSTALL = """\
-# In this page Python runs in your browser, and each notebook begins with nothing installed. The wheels come from here.
-%pip install -q m3ter-nb[sandbox]"""
-# The official SDK stands on a compiled package and on sockets.
-_SDK = re.compile(r"^import m3ter$|\.(?:async_)?sdk\(\)", re.MULTILINE)
-_NO_SDK = "# The official SDK does not run in a browser page: there, this cell fails.\n"
 # As Pyodide's Python is; a wheel of one platform is of no use there.
 _PURE = (
     "--only-binary=:all:",
@@ -86,8 +80,9 @@ def lay_out(source: Path, notebooks: list[Path], pyodide: Path | None) -> None:
     if pyodide is not None:
         shutil.copytree(pyodide, source / "static" / "pyodide")
     (source / "files").mkdir()
+    present = {path.name for path in notebooks}
     for path in notebooks:
-        (source / "files" / path.name).write_text(with_install(path.read_text("utf-8")), "utf-8")
+        (source / "files" / path.name).write_text(adapt(path.read_text("utf-8"), present), "utf-8")
     if (ROOT / "notebooks" / "images").is_dir():
         shutil.copytree(ROOT / "notebooks" / "images", source / "files" / "images")
 
@@ -108,32 +103,6 @@ def settle(site: Path, *, own_pyodide: bool) -> None:
     path.write_text(json.dumps(document, indent=2), "utf-8")
 
 
-def with_install(text: str) -> str:
-    """Return a notebook for the page: its first code cell installs the package, and what cannot run there says so."""
-    notebook = json.loads(text)
-    for known in notebook["cells"]:
-        source = "".join(known["source"])
-        if known["cell_type"] == "code" and _SDK.search(source):
-            known["source"] = _NO_SDK + source
-            known["metadata"]["tags"] = ["raises-exception"]
-    first = next(place for place, cell in enumerate(notebook["cells"]) if cell["cell_type"] == "code")
-    cell = {
-        "cell_type": "code",
-        "id": "install",
-        "metadata": {},
-        "execution_count": None,
-        "outputs": [],
-        "source": _INSTALL,
-    }
-    notebook["cells"].insert(first, cell)
-    notebook["metadata"]["kernelspec"] = {
-        "name": "python",
-        "display_name": "Python (Pyodide)",
-        "language": "python",
-    }
-    return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
-
-
 def size(folder: Path) -> int:
     """Return the bytes of all files of a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -146,14 +115,15 @@ def main() -> None:
     parser.add_argument("--pyodide", type=Path, help="a folder with Pyodide, to serve from the site itself")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "lite")
     options = parser.parse_args()
-    source = options.output.resolve().with_name(f"{options.output.name}-source")
+    site: Path = options.output.resolve()  # the builder runs in a folder of its own
+    source = site.with_name(f"{site.name}-source")
     lay_out(source, options.notebooks, options.pyodide)
-    shutil.rmtree(options.output, ignore_errors=True)
-    folders = ("--lite-dir", source, "--output-dir", options.output, "--contents", source / "files")
+    shutil.rmtree(site, ignore_errors=True)
+    folders = ("--lite-dir", source, "--output-dir", site, "--contents", source / "files")
     run(source, "jupyterlite_core", "build", *folders, "--apps", "lab", "--no-sourcemaps")
-    settle(options.output, own_pyodide=options.pyodide is not None)
-    (options.output / "index.html").write_text(_FIRST, "utf-8")
-    sys.stdout.write(f"{options.output}: {size(options.output) / 1e6:.1f} MB\n")
+    settle(site, own_pyodide=options.pyodide is not None)
+    (site / "index.html").write_text(_FIRST, "utf-8")
+    sys.stdout.write(f"{site}: {size(site) / 1e6:.1f} MB\n")
 
 
 if __name__ == "__main__":

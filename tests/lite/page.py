@@ -29,6 +29,26 @@ window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map(cell =
 _PLACES = """\
 window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
   .map((cell, place) => [cell.cell_type, place]).filter(([kind]) => kind === "code").map(([, place]) => place)"""
+# Scrolled to, for a page draws what is far away only then; one that does not load has no width.
+_PICTURES = """\
+async () => {
+  const notebook = window.jupyterapp.shell.currentWidget.content;
+  const found = [];
+  for (const [place, cell] of notebook.model.sharedModel.cells.entries()) {
+    if (cell.cell_type !== "markdown" || !cell.source.includes("![")) continue;
+    await notebook.scrollToItem(place);
+    const picture = await new Promise((done) => {
+      const looking = setInterval(() => {
+        const drawn = notebook.widgets[place].node.querySelector("img[src]:not([src=''])");
+        if (drawn) { clearInterval(looking); done(drawn); }
+      }, 100);
+      setTimeout(() => { clearInterval(looking); done(null); }, 20000);
+    });
+    await picture?.decode().catch(() => null);
+    found.push(picture?.naturalWidth ?? 0);
+  }
+  return found;
+}"""
 # What a page keeps of itself: every record of every database, both storages, and every answer in every cache.
 _KEPT = """\
 async () => {
@@ -161,6 +181,16 @@ class LitePage:
         """Return the code cells with what they published."""
         found: list[dict[str, Any]] = self.page.evaluate(_CELLS)
         return [cell for cell in found if cell["kind"] == "code"]
+
+    def words(self) -> list[str]:
+        """Return the sources of the cells that are there to be read."""
+        found: list[dict[str, Any]] = self.page.evaluate(_CELLS)
+        return [cell["source"] for cell in found if cell["kind"] == "markdown"]
+
+    def pictures(self) -> list[int]:
+        """Return how wide the pictures between the cells are; 0 for one that did not load."""
+        found: list[int] = self.page.evaluate(_PICTURES)
+        return found
 
     def failures(self) -> list[str]:
         """Return the errors of the cells that are not meant to fail."""

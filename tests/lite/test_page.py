@@ -61,7 +61,7 @@ def test_the_first_notebook_logs_in_by_the_demo_button_and_asks_no_other_host(
 
 
 @pytest.mark.parametrize("name", ["02_service_user_and_keys.ipynb", "04_python.ipynb", "06_token_life.ipynb"])
-def test_a_notebook_runs_from_top_to_bottom(
+def test_a_notebook_runs_from_top_to_bottom_and_shows_its_pictures(
     site: Site, open_page: Callable[[str], LitePage], name: str
 ) -> None:
     opened = open_page(name)
@@ -69,6 +69,61 @@ def test_a_notebook_runs_from_top_to_bottom(
 
     assert opened.run_from() is None, opened.failures()
     assert all(cell["count"] for cell in opened.cells())
+    assert len(opened.pictures()) == (1 if name.startswith("02") else 0)
+    assert all(opened.pictures())
+    assert site.refused == []
+
+
+def test_the_notebook_of_curl_says_what_it_needs_and_keeps_what_it_showed(
+    site: Site, open_page: Callable[[str], LitePage]
+) -> None:
+    opened = open_page("03_curl.ipynb")
+
+    assert opened.run_from() is None, opened.failures()
+    words = "\n".join(opened.words())
+    assert "no cell can run that needs bash and cURL" in words
+    for command, shown in (("-u ", "(masked before it was saved)"), ("-w ", "HTTP status: 401")):
+        assert command in words
+        assert shown in words
+    assert not any("%%bash" in cell["source"] for cell in opened.cells())
+    assert site.refused == []
+
+
+def test_without_pandas_each_cell_of_the_calls_runs_but_those_that_say_that_they_load_it(
+    site: Site, open_page: Callable[[str], LitePage]
+) -> None:
+    opened = open_page("05_calling_the_api.ipynb")
+    opened.forget_saved_outputs()
+    failed = []
+    number = opened.run_from()
+    while number is not None:
+        failed.append(opened.cells()[number])
+        number = opened.run_from(number + 1)
+
+    assert [cell for cell in opened.cells() if "CDN" in cell["source"]] == failed
+    assert len(failed) == 3
+    assert all("No module named" in text(cell["outputs"]) for cell in failed)
+    (listed,) = (cell for cell in opened.cells() if cell["source"].endswith("\naccounts"))
+    assert "nb_demo_initech" in text(listed["outputs"])
+    assert opened.cells()[-1]["count"]
+    assert site.refused == []
+
+
+def test_the_notebook_of_usage_runs_up_to_pandas_and_usage_says_that_it_needs_it(
+    site: Site, open_page: Callable[[str], LitePage]
+) -> None:
+    opened = open_page("07_usage_in.ipynb")
+    opened.forget_saved_outputs()
+    stopped = opened.run_from()
+    assert stopped is not None
+    cell = opened.cells()[stopped]
+    said = text(opened.run("m3ter_session.submit_usage([{'calls': 1}], 'nb_demo_calls', uid='event_id')"))
+
+    assert "pandas comes from Pyodide's CDN" in cell["source"]
+    assert "No module named 'pandas'" in text(cell["outputs"])
+    assert "needs a second Python" in "\n".join(opened.words())
+    assert "needs pandas" in said
+    assert "%pip install" in said
     assert site.refused == []
 
 
