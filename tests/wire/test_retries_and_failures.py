@@ -63,7 +63,7 @@ BASIC = "YS1rZXktaWQ6bWFya2VkLXNlY3JldC04NDcx"
 TOKEN = "marked-opaque-token-8471"
 
 #: Long enough for loopback, short enough that a bug shows as a failure and not as a hang.
-ENOUGH = Timeout(2.0, 2.0)
+ENOUGH = Timeout(20.0, 20.0)
 
 PRODUCT = {"name": "API calls", "code": "api_calls"}
 MEASUREMENT = {"meter": "calls", "account": "acme", "ts": "2023-01-02T03:04:05.000Z", "measure": {"n": 1}}

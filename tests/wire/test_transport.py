@@ -57,7 +57,7 @@ BASIC = "YS1rZXktaWQ6bWFya2VkLXNlY3JldC04NDcx"
 TOKEN = "marked-token-8471"
 
 #: Short, so that a bug shows as a failure and not as a hang.
-SHORT = Timeout(2.0, 2.0)
+SHORT = Timeout(20.0, 20.0)
 
 
 @pytest.fixture(autouse=True)
