@@ -59,7 +59,8 @@ def frame_of(rows: Sequence[Any]) -> pd.DataFrame:
         raise missing_extra("to_frame() needs pandas, which is not installed", "pandas") from error
     columns = _flat_columns(_as_objects(rows))
     order = column_order(columns, nested=[name for name in columns if "." in name])
-    return pd.DataFrame({name: _series(name, columns[name]) for name in order}, copy=False)
+    series = {name: _series(name, columns[name]) for name in order}
+    return pd.DataFrame(series, index=pd.RangeIndex(len(rows)), copy=False)
 
 
 def _as_objects(rows: Sequence[Any]) -> Sequence[Mapping[str, Any]]:

@@ -49,6 +49,10 @@ def test_an_entity_becomes_a_frame_of_one_row() -> None:
     assert as_records(PRODUCT).to_frame().shape == (1, 6)
 
 
+def test_an_entity_without_fields_is_a_row_all_the_same() -> None:
+    assert len(Records([{}, {}]).to_frame()) == 2
+
+
 def test_an_empty_list_becomes_an_empty_frame() -> None:
     assert Records().to_frame().empty
     assert as_records({"data": []}).to_frame().empty
