@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from m3ter_nb.usage.ids import key_texts, uid_text
 from m3ter_nb.usage.values import Fragments, Rounded, is_missing, iso_text, number, number_of_text, text
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Reading:
                 faults.append(Fault("EndsBeforeStart", columns.ets, early))
             parts.append(ets)
         parts += [self._field(frame, each, faults) for each in self._meter.fields]
-        return Cells(len(frame), parts, self._uids(frame, faults), self._keys(frame), moments, faults)
+        return Cells(len(frame), parts, self._uids(frame, faults), self._keys(frame, faults), moments, faults)
 
     def _field(self, frame: pd.DataFrame, each: Field, faults: list[Fault]) -> list[Any]:
         name = self._columns.of(each.code)
@@ -188,33 +189,31 @@ class Reading:
         if name is None:
             return None
         values = frame[name].tolist()
-        made = [value if type(value) is str and value.strip() else _bare(text(value)) for value in values]
+        made = [uid_text(value) for value in values]
         _note(faults, made, name, values, lambda value: "MissingUid" if is_missing(value) else "WrongType")
         return made
 
-    def _keys(self, frame: pd.DataFrame) -> list[Any] | None:
+    def _keys(self, frame: pd.DataFrame, faults: list[Fault]) -> list[Any] | None:
         """Return the key of each row as one text; an empty cell is a value like any other here."""
         if self._columns.key is None:
             return None
-        made = [self._key_column(frame[name], name) for name in self._columns.key]
+        made = [self._key_column(frame[name], name, faults) for name in self._columns.key]
         return [",".join(values) for values in zip(*made, strict=True)]
 
-    def _key_column(self, series: pd.Series[Any], name: str) -> list[str]:
-        if name in (self._columns.ts, self._columns.ets) or pd.api.types.is_datetime64_any_dtype(
-            series.dtype
-        ):
+    def _key_column(self, series: pd.Series[Any], name: str, faults: list[Fault]) -> list[str]:
+        if name in (self._columns.ts, self._columns.ets):
             moments, _, _ = moments_of(series, self._zone)
             return list(np.datetime_as_string(moments, unit="ms").tolist())
         fields = {self._columns.of(each.code): each for each in self._meter.fields}
-        numeric = name in fields and fields[name].is_numeric
-        made = self._measures(series) if numeric else self._texts.of(series.tolist())
-        if None not in made:
-            return [str(value) for value in made]
         values = series.tolist()
-        return [
-            str(fragment) if fragment is not None else "null" if is_missing(value) else repr(value)
-            for fragment, value in zip(made, values, strict=True)
-        ]
+        if name in fields and fields[name].is_numeric:
+            measures = self._measures(series)
+            return [f'"{value}"' if value is not None else "null" for value in measures]
+        made = key_texts(values)
+        unclear = [row for row, value in enumerate(made) if value is None]
+        if unclear:
+            faults.append(Fault("UnclearKey", name, unclear))
+        return [value or "null" for value in made]
 
 
 def moments_of(series: pd.Series[Any], zone: str) -> tuple[_Moments, list[int], set[int]]:

@@ -31,6 +31,7 @@ MEANINGS: Final = {
     "NotANumber": "not a finite number, written with a point",
     "TooLong": "more than the 256 characters that METADATA may have",
     "MissingUid": "no uid; fill it in",
+    "UnclearKey": "a key that other files write in other ways, as 1.5 and 1.50; make a text of the column, or leave it out",
     "RepeatedUid": "the uid of an earlier row, of which m3ter would keep the first only",
     "DifferentUnderKey": "the key of an earlier row, but another content; m3ter would keep the first only",
     "DiffersFromSent": "differs from what was sent under the same uid; m3ter keeps the first. "

@@ -13,6 +13,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +24,16 @@ __all__ = ["ISO_8601", "Fragments", "Rounded", "is_missing", "iso_text", "number
 _WHOLE: Final = 2**53
 # Decimals of as many digits are all told apart by a double.
 _EXACT_DIGITS: Final = 15
+# Digits of a Decimal that is an id; no database has more.
+_LONGEST_ID: Final = 80
 _REMEMBERED: Final = 65_536
+# Not the longdouble, which Python has no number for.
+_NUMPY_NUMBERS: Final = frozenset(
+    f"{kind}{size}" for kind in ("int", "uint", "float") for size in (16, 32, 64)
+) | {
+    "int8",
+    "uint8",
+}
 _TRUTHS: Final = frozenset({"bool", "bool_"})
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 #: Dates, and date-times with or without an offset; the form with slashes that pandas would take is none of them.
@@ -84,10 +94,22 @@ def text(value: Any) -> str | None:
         except UnicodeEncodeError:  # a lone surrogate
             return None
         return None if is_missing(value) else encode_basestring(value)
-    if type(value) is int:  # an id has as many digits as it likes
+    if type(value) is int or isinstance(value, UUID):  # an id has as many digits as it likes
         return f'"{value}"'
+    if isinstance(value, Decimal):
+        return _digits(value)
+    plain = _plain(value)
+    if plain is not value:
+        return text(plain)
     found = number(value)
     return f'"{found}"' if isinstance(found, int) else None
+
+
+def _digits(value: Decimal) -> str | None:
+    """Return a whole Decimal with every digit, as its integer has them: ids of databases come as such."""
+    if not value.is_finite() or value.adjusted() > _LONGEST_ID or value != value.to_integral_value():
+        return None
+    return f'"{int(value)}"'
 
 
 def number(value: Any) -> int | float | None:
@@ -103,9 +125,14 @@ def number(value: Any) -> int | float | None:
         return value if abs(value) <= _WHOLE else _nearest(value)
     if isinstance(value, Decimal):
         return _of_decimal(value)
-    if type(value).__module__ == "numpy" and hasattr(value, "item") and value.item() is not value:
-        return number(value.item())
-    return None
+    plain = _plain(value)
+    return number(plain) if plain is not value else None
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as Python has it; a time of nanoseconds would become an integer."""
+    is_number = type(value).__module__ == "numpy" and str(getattr(value, "dtype", "")) in _NUMPY_NUMBERS
+    return value.item() if is_number else value
 
 
 def number_of_text(value: Any) -> int | float | None:

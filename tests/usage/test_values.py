@@ -57,7 +57,19 @@ def test_a_number_is_written_the_same_whatever_its_type(value: Any, written: str
     assert json.loads(written) == made
 
 
-@pytest.mark.parametrize("value", [True, "12", None, float("nan"), float("inf"), Decimal("Infinity"), [1]])
+@pytest.mark.parametrize(
+    "value",
+    [
+        True,
+        "12",
+        None,
+        float("nan"),
+        float("inf"),
+        Decimal("Infinity"),
+        [1],
+        np.datetime64("2026-01-01", "ns"),
+    ],
+)
 def test_what_is_no_number_is_none(value: Any) -> None:
     assert number(value) is None
 
