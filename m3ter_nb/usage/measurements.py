@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections import defaultdict
@@ -27,6 +27,7 @@ __all__ = [
     "MOST_ROWS",
     "Batch",
     "Writer",
+    "Written",
     "batch_ends",
     "batches",
     "digest",
@@ -101,6 +102,22 @@ def digest(content: bytes) -> bytes:
     return blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
+class Written(NamedTuple):
+    """Rows of a piece, written.
+
+    Attributes:
+        names: of each row the digest of its uid, but for the number of a repeated row.
+        bodies: of each row the JSON of all but the uid, without the brace before it; of a bad row something.
+    """
+
+    names: list[bytes]
+    bodies: list[bytes]
+
+    def mark(self) -> bytes:
+        """Return what tells whether a piece that is read again is the same."""
+        return digest(b"".join(self.names) + b"\n".join(self.bodies))
+
+
 class Writer:
     """Writes rows as measurements.
 
@@ -132,6 +149,11 @@ class Writer:
             return [digest(self._key_head + key.encode(errors="surrogatepass")) for key in cells.keys]
         return [digest(body) for body in bodies]
 
+    def written(self, cells: Cells) -> Written:
+        """Return the rows of a piece, written."""
+        bodies = self.bodies(cells)
+        return Written(self.names(cells, bodies), bodies)
+
     def rows(
         self,
         cells: Cells,
@@ -139,6 +161,8 @@ class Writer:
         left_out: set[int],
         repeated: Collection[bytes],
         seen: defaultdict[bytes, int],
+        *,
+        written: Written | None = None,
     ) -> Batch:
         """Return the rows of a piece that can be sent, as one batch of any length.
 
@@ -148,9 +172,10 @@ class Writer:
             left_out: rows of the piece that are not sent; those that share a key are added.
             repeated: digests that more than one row of the source has.
             seen: how many rows of each of these came before; it is counted on.
+            written: the piece, where it is written already.
         """
-        bodies = self.bodies(cells)
-        digests = self.names(cells, bodies)
+        names, bodies = written or self.written(cells)
+        digests = list(names)
         contents = digests if self.by_content else [digest(body) for body in bodies]
         uids = (
             [_sent_uid(uid) if uid else "" for uid in cells.uids]

@@ -31,6 +31,7 @@ class Piece:
         contents: of each row the digest of all but the uid; empty where nobody compares them.
         sizes: bytes of each row that can be sent.
         start, end: the earliest and the latest time, or None.
+        mark: tells whether the piece is the same when it is read again.
     """
 
     rows: int
@@ -42,6 +43,7 @@ class Piece:
     sizes: list[int]
     start: np.datetime64 | None
     end: np.datetime64 | None
+    mark: bytes
 
 
 def examine(
@@ -62,7 +64,8 @@ def examine(
         faults.append(Fault("FutureTimestamp", columns.ts, late))
     cells.faults = faults
     reasons = cells.reasons()
-    bodies = writer.bodies(cells)
+    written = writer.written(cells)
+    bodies = written.bodies
     long = [row for row, uid in enumerate(cells.uids or ()) if uid and len(uid) > LONGEST_UID]
     if long:
         faults.append(Fault("LongUid", columns.uid or "", long, is_problem=False))
@@ -72,12 +75,13 @@ def examine(
         cells.parts[0],
         faults,
         reasons,
-        writer.names(cells, bodies),
+        written.names,
         [digest(body) for body in bodies] if with_contents else [],
         # Of a uid: its 32 or at most 50 characters, two quotes, the key and a comma.
         [len(body) + LONGEST_UID for row, body in enumerate(bodies) if row not in reasons],
         moments.min() if moments.size else None,
         moments.max() if moments.size else None,
+        written.mark(),
     )
 
 

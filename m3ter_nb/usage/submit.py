@@ -17,6 +17,8 @@ from m3ter_nb.usage.submission import Fate, Submission
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import pandas as pd
+
     from m3ter_nb.usage.channel import Channel, Reader
     from m3ter_nb.usage.dask_cluster import Cluster
     from m3ter_nb.usage.dask_sending import Partitions
@@ -204,6 +206,8 @@ class _Sending:
         failure: M3terError | None = None
         try:
             failure = self._deliver()
+        except M3terError as error:  # of the source; those of the requests are returned
+            failure = error
         except KeyboardInterrupt:
             interrupted = True
         self._take_time()
@@ -341,21 +345,41 @@ class _Sending:
         writer = Writer(job.meter, job.columns)
         seen: defaultdict[bytes, int] = defaultdict(int)
         first = 0
-        for frame in job.source.pieces(job.columns.needed(job.meter)):
+        for number, frame in enumerate(self._read_again()):
             cells = reading.read(frame)
-            if first + cells.rows > self.submission.rows:
-                raise InvalidArgument("The source has grown since it was checked. Run the cell again.")
+            written = writer.written(cells)
+            if number >= len(found.marks) or written.mark() != found.marks[number]:
+                raise self._changed(first)
             left_out = self._left_out(cells.parts[0], first)
             same = set(left_out)
-            rows = writer.rows(cells, first, same, found.repeated, seen)
+            rows = writer.rows(cells, first, same, found.repeated, seen, written=written)
             self.submission.mark([first + row for row in same - left_out], Fate.SAME)
             yield self._without_known(rows)
             first += cells.rows
         if first < self.submission.rows:
+            raise self._changed(first)
+
+    def _read_again(self) -> Iterator[pd.DataFrame]:
+        """Yield the pieces a second time; whatever keeps them from being read ends the run as one error.
+
+        Raises:
+            InvalidArgument: they cannot be read.
+        """
+        source = self._job.source
+        try:
+            yield from source.pieces(self._job.columns.needed(self._job.meter))
+        except M3terError:
+            raise
+        except Exception as error:
             raise InvalidArgument(
-                f"The source has lost rows since it was checked: {first:,} are there, of {self.submission.rows:,}. "
-                "What was read is sent. Run the cell again."
-            )
+                f"The source could be read for the check, and not again for the sending ({type(error).__name__})."
+            ) from error
+
+    def _changed(self, first: int) -> InvalidArgument:
+        return InvalidArgument(
+            f"The source has changed since it was checked: from row {first:,} on it holds other rows than the "
+            f"{self.submission.rows:,} that were checked, so none of these was sent."
+        )
 
     def _left_out(self, accounts: list[Any], first: int) -> set[int]:
         found = self._found

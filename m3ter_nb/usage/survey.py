@@ -40,6 +40,7 @@ class Survey:
         report: for the person.
         digests: of the uid of each row, 16 bytes each; a row that cannot be sent has one of its own.
         contents: of each row the digest of all but the uid, where the pieces were examined elsewhere.
+        marks: of each piece what tells whether it is the same when it is read again.
         repeated: digests that more than one row has.
         bad: positions of the rows that cannot be sent, each with the reason.
         refused_accounts: account codes, as JSON, whose rows cannot be sent either.
@@ -49,6 +50,7 @@ class Survey:
     report: UsageReport
     digests: bytearray = field(default_factory=bytearray)
     contents: bytearray = field(default_factory=bytearray)
+    marks: list[bytes] = field(default_factory=list)
     repeated: set[bytes] = field(default_factory=set)
     bad: dict[int, str] = field(default_factory=dict)
     refused_accounts: frozenset[str] = frozenset()
@@ -177,6 +179,7 @@ class _Check:
 
     def _take(self, piece: Piece) -> None:
         names, first = piece.names, self._found.report.rows
+        self._found.marks.append(piece.mark)
         self._note_changed(piece)
         for row, reason in piece.reasons.items():
             names[row] = digest(b"row %d" % (first + row))

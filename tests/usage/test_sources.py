@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.errors import InvalidArgument, SubmissionIncomplete
+from m3ter_nb.usage import sources
 from m3ter_nb.usage.sources import rows_at, source_of
 from usage_frames import usage
 
@@ -53,13 +54,53 @@ def test_a_generator_that_fills_one_dict_again_for_each_row_gives_every_row(used
     assert used.counted() == (5, 10)
 
 
-def test_a_file_that_loses_rows_between_check_and_sending_is_no_success(used: Used, tmp_path: Path) -> None:
-    path = tmp_path / "usage.csv"
+@pytest.mark.parametrize("change", ["fewer", "more", "account", "measure", "order"])
+@pytest.mark.parametrize("how", [{}, {"uid": "event_id"}])
+def test_a_file_that_changes_between_check_and_sending_is_not_sent_unchecked(
+    used: Used, tmp_path: Path, change: str, how: dict[str, str]
+) -> None:
     frame = usage(50)
+    path = tmp_path / "usage.csv"
+    changed = {
+        "fewer": frame.head(20),
+        "more": usage(60),
+        "account": frame.assign(account=["typo", *frame["account"][1:]]),
+        "measure": frame.assign(requests=["x", *frame["requests"][1:]]),
+        "order": frame[::-1],
+    }[change]
     frame.to_csv(path, index=False)
 
-    def shorten(_: object) -> None:
-        frame.head(20).to_csv(path, index=False)
+    with pytest.raises(SubmissionIncomplete, match=r"changed since it was checked: from row 0 on") as caught:
+        used.submit(path, approve=lambda _: changed.to_csv(path, index=False), **how)
 
-    with pytest.raises(InvalidArgument, match="20 are there, of 50"):
-        used.submit(path, approve=shorten)
+    assert (used.requests(), caught.value.submission.unsent) == (0, 50)
+    assert not [each for each in used.session.pages("accounts") if each["code"] == "typo"]
+
+
+def test_what_was_sent_before_a_source_changed_is_told_and_counts_once(
+    used: Used, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "PIECE", 1000)
+    frame = usage(3000)
+    frame.to_csv(tmp_path / "usage.csv", index=False)
+    changed = frame.assign(requests=frame["requests"].where(frame.index < 2500, 7))
+
+    with pytest.raises(SubmissionIncomplete, match="from row 2,000 on") as caught:
+        used.submit(
+            tmp_path / "usage.csv", approve=lambda _: changed.to_csv(tmp_path / "usage.csv", index=False)
+        )
+
+    done = caught.value.submission
+    assert used.asked("COUNT") == done.accepted <= 2000
+    assert (done.unsent, done.doubtful) == (3000 - done.accepted, 0)
+    assert used.submit(tmp_path / "usage.csv").confirmed
+    assert used.counted() == (3000, changed["requests"].sum())
+
+
+def test_a_file_that_is_gone_when_it_is_to_be_sent_is_one_error(used: Used, tmp_path: Path) -> None:
+    usage(50).to_csv(tmp_path / "usage.csv", index=False)
+
+    with pytest.raises(SubmissionIncomplete, match="not again for the sending") as caught:
+        used.submit(tmp_path / "usage.csv", approve=lambda _: (tmp_path / "usage.csv").unlink())
+
+    assert caught.value.submission.unsent == 50
