@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from m3ter_nb.errors import M3terError, MeasurementsRefused
+from m3ter_nb.errors import InvalidArgument, M3terError, MeasurementsRefused
 from m3ter_nb.usage.digests import Index
 from m3ter_nb.usage.measurements import digest
 from m3ter_nb.usage.submission import Fate
@@ -50,14 +50,21 @@ _OUR_UID: Final = re.compile(r"([0-9a-f]{32})(?:-(\d{1,9}))?")
 _WAITS: Final = (1.0, 2.0, 5.0, 10.0)
 # Seconds by which m3ter's clock may differ from ours.
 _SKEW: Final = 600.0
+_UNVERIFIED: Final = (
+    "Of a uid that it knows m3ter keeps what it had. Whether that is what these rows hold, nothing here shows: where they "
+    "were changed since, compare sums with usage/query."
+)
 
 
 def count(reader: Reader, meter: Meter, found: Survey) -> int:
     """Return how many measurements m3ter has in the period of the rows (usage/query, COUNT of one field).
 
     Raises:
+        InvalidArgument: the meter has no field to count by.
         ApiError, ConnectionFailed: m3ter could not be asked.
     """
+    if not meter.fields:
+        raise InvalidArgument(f"meter {meter.code} has no field to count by.")
     one = next((each for each in meter.fields if each.is_numeric), meter.fields[0])
     if found.start is None or found.end is None:
         return 0
@@ -108,6 +115,7 @@ class Confirmation:
         repeated: for each row, whether it was sent more than once.
         open_journal: opens the journal, where one is kept.
         by_uid: whether uids are the source's own.
+        by_content: whether uids are digests of all that is sent.
         unasked: why m3ter's count could not be asked before, as a sentence, or "".
         raises: whether refused rows are an error.
     """
@@ -123,9 +131,11 @@ class Confirmation:
     repeated: bytearray
     open_journal: Callable[[], Journal | None]
     by_uid: bool = False
+    by_content: bool = False
     unasked: str = ""
     raises: bool = True
     _read: set[str] = field(default_factory=set)
+    _unclear: list[bytes] = field(default_factory=list)
     _index: Index | None = None
 
     def wait(self, seconds: float) -> None:
@@ -147,6 +157,8 @@ class Confirmation:
             self._index = None
             if journal is not None:
                 journal.close()
+        if submission.unverified:
+            submission.notes.append(_UNVERIFIED)
         if not submission.confirmed:
             submission.notes.append("sent.confirm() asks again, now or later.")
         if self.raises and submission.count(Fate.REFUSED):
@@ -185,7 +197,7 @@ class Confirmation:
             refused += self._take(event)
             self._read.add(name)
         if journal is not None and self._read - handled:
-            journal.refuse(refused, sorted(self._read - handled))
+            journal.note_events(sorted(self._read - handled), refused=refused, unclear=self._unclear)
 
     def _is_recent(self, event: dict[str, Any]) -> bool:
         if event.get("id") == self.last_event:
@@ -226,6 +238,7 @@ class Confirmation:
                 submission.duplicates += 1
             elif fate == Fate.ACCEPTED:
                 submission.mark([position], Fate.THERE)
+                self._unclear += [] if self.by_content else [self._journal_name(uid)]
         elif fate in (Fate.ACCEPTED, Fate.ALREADY, Fate.DOUBTFUL, Fate.THERE):
             submission.refuse(position, reason, uid)
             return True

@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from m3ter_nb.usage.dask_worker import Task
+from m3ter_nb.usage.journal import UNKNOWN
 from m3ter_nb.usage.measurements import DIGEST_BYTES, Batch
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Partitions:
         self._found = found
         self._journal = journal if journal is not None and not journal.was_empty else None
         self._starts = list(accumulate((rows for _, rows in marks), initial=0))
+        self._unverified: list[list[int]] = []
         self._tasks = self._made()
 
     def tasks(self) -> list[Task]:
@@ -46,6 +48,10 @@ class Partitions:
         task, first = self._tasks[number], self._starts[number]
         left_out = task.bad.keys() | task.same | task.already
         return [first + row for row in range(self._marks[number][1]) if row not in left_out]
+
+    def unverified(self, number: int) -> list[int]:
+        """Return the rows of a partition that m3ter had before the journal, with what content is not known."""
+        return self._unverified[number]
 
     def batch(self, positions: list[int]) -> Batch:
         """Return rows as the journal knows them."""
@@ -70,5 +76,6 @@ class Partitions:
             already = frozenset(
                 row for row, name in enumerate(names) if name in known and row not in same and row not in bad
             )
+            self._unverified.append([row for row in sorted(already) if known[names[row]] == UNKNOWN])
             tasks.append(Task(number, mark, bad, frozenset(same), already))
         return tasks

@@ -44,6 +44,9 @@ class DaskSource:
         self.is_text = False
         self.folder: Path | None = None
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
+        odd = [name for name in frame.columns if not isinstance(name, str)]
+        if odd:
+            raise InvalidArgument(f"The frame has a column whose name is no text, {odd[0]!r}; rename it.")
         if twice:
             raise InvalidArgument(f"The frame has more than one column {twice[0]!r}; rename or drop one.")
 

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from m3ter_nb.usage.measurements import Batch
 
-__all__ = ["Journal", "NoJournal", "Run", "journal_path", "open_journal"]
+__all__ = ["UNKNOWN", "Journal", "NoJournal", "Run", "journal_path", "open_journal"]
 
+#: In place of the digest of a content that m3ter had before this journal knew of it.
+UNKNOWN: Final = bytes(DIGEST_BYTES)
 # m3ter drops a uid that it has had within 35 days; a day less, for clocks and time zones.
 _OLDEST_RUN: Final = 34 * 24 * 3600.0
 _BUSY_SECONDS: Final = 10.0
@@ -177,25 +179,33 @@ class Journal:
                 (run.id, uids, b"" if contents == uids else contents),
             )
 
-    def refuse(self, uids: Sequence[bytes], events: Sequence[str]) -> None:
-        """Forget rows that m3ter has refused after all: mended, they may be sent again.
+    def note_events(
+        self, events: Sequence[str], *, refused: Sequence[bytes], unclear: Sequence[bytes]
+    ) -> None:
+        """Note what failure events have told.
 
         Args:
-            uids: digests of their uids.
-            events: ids of the failure events that have been read, so that they are not held against mended rows.
+            events: their ids, so that they are not held against mended rows.
+            refused: digests of uids that m3ter has refused after all; forgotten, so that mended rows may be sent.
+            unclear: digests of uids that m3ter had before; with which content is not known.
         """
         with self._lock, self._writing():
-            if uids:
-                self._forget(frozenset(uids))
+            if refused or unclear:
+                self._change(frozenset(refused), frozenset(unclear))
             self._db.executemany("INSERT OR IGNORE INTO events VALUES (?)", [(event,) for event in events])
 
-    def _forget(self, uids: frozenset[bytes]) -> None:
-        for number, few, contents in self._db.execute("SELECT id, uids, contents FROM sent").fetchall():
+    def _change(self, refused: frozenset[bytes], unclear: frozenset[bytes]) -> None:
+        for number, few, theirs in self._db.execute("SELECT id, uids, contents FROM sent").fetchall():
             names = _split(few)
-            keep = [name not in uids for name in names]
-            if not all(keep):
-                left = b"".join(compress(names, keep)), b"".join(compress(_split(contents), keep)), number
-                self._db.execute("UPDATE sent SET uids = ?, contents = ? WHERE id = ?", left)
+            if refused.isdisjoint(names) and unclear.isdisjoint(names):
+                continue
+            keep = [name not in refused for name in names]
+            contents = [
+                UNKNOWN if name in unclear else content
+                for name, content in zip(names, _split(theirs or few), strict=True)
+            ]
+            left = b"".join(compress(names, keep)), b"".join(compress(contents, keep)), number
+            self._db.execute("UPDATE sent SET uids = ?, contents = ? WHERE id = ?", left)
 
     def contents(self, uids: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the digests of content of those of these rows that m3ter had accepted when the journal was opened."""

@@ -113,8 +113,8 @@ class FrameSource:
     """Rows of a frame of pandas."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        self._frame = frame
         self.columns = [str(name) for name in frame.columns]
+        self._frame = frame if list(frame.columns) == self.columns else frame.set_axis(self.columns, axis=1)
         self.is_text = False
         self.folder: Path | None = None
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
@@ -133,7 +133,7 @@ class DictSource:
 
     def __init__(self, rows: Iterable[Any]) -> None:
         self._rows = [_own(number, row) for number, row in enumerate(rows)]
-        self.columns = list(dict.fromkeys(str(name) for row in self._rows for name in row))
+        self.columns = list(dict.fromkeys(name for row in self._rows for name in row))
         self.is_text = False
         self.folder: Path | None = None
 
@@ -150,11 +150,14 @@ class DictSource:
             )
 
 
-def _own(number: int, row: Any) -> dict[Any, Any]:
+def _own(number: int, row: Any) -> dict[str, Any]:
     if not isinstance(row, Mapping):
         raise InvalidArgument(f"Row {number} is no dict but {type(row).__name__}.")
     # A generator may fill one and the same dict again for each row.
-    return dict(row)
+    named = {str(name): value for name, value in row.items()}
+    if len(named) < len(row):
+        raise InvalidArgument(f"Row {number} has two columns that read alike; rename one.")
+    return named
 
 
 class CsvSource:

@@ -66,6 +66,7 @@ class Submission:
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     _source: Source | None = None
+    _by_content: bool = False
     _reasons: dict[int, str] = field(default_factory=dict)
     _uids: dict[int, str] = field(default_factory=dict)
     _confirm: Callable[[float], None] | None = None
@@ -102,6 +103,15 @@ class Submission:
     def already(self) -> int:
         """Rows that were there before: by the journal, or because m3ter knew their uid."""
         return self.count(Fate.ALREADY, Fate.THERE)
+
+    @property
+    def unverified(self) -> int:
+        """Of those already there, rows of which it is not known that m3ter has them with this content.
+
+        It knew their ``uid=`` or ``key=``, and no journal holds what was sent under it. A uid that is a digest of the
+        content leaves nothing open.
+        """
+        return 0 if self._by_content else self.count(Fate.THERE)
 
     @property
     def doubtful(self) -> int:
@@ -171,7 +181,8 @@ class Submission:
             return f"No rows for {self.meter}: nothing was sent."
         parts = [self._counted()]
         for number, what in (
-            (self.already, "of them were there already"),
+            (self.already - self.unverified, "of them were there already"),
+            (self.unverified, "of them had a uid that m3ter knew, with what content is not known"),
             (self.count(Fate.SAME), "shared key and content with others and count once"),
             (self.doubtful, "in doubt"),
             (self.unsent, "not sent"),

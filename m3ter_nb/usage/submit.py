@@ -184,6 +184,7 @@ class _Sending:
             found.report.new_accounts,
             journal.path if journal is not None else None,
             _source=job.source,
+            _by_content=job.columns.uid is None and job.columns.key is None,
         )
         self._run: Run | None = None
         self._before: int | None = None
@@ -250,6 +251,7 @@ class _Sending:
             self.repeated,
             lambda: self._job.open_journal(self._channel) if self._journal is not None else None,
             by_uid=self._job.columns.uid is not None,
+            by_content=self._job.columns.uid is None and self._job.columns.key is None,
             unasked=self._unasked,
             raises=self._job.options.raise_on_refused,
         )
@@ -326,6 +328,7 @@ class _Sending:
     def _take_outcome(self, partitions: Partitions, outcome: Outcome) -> None:
         first = partitions.first(outcome.number)
         self.submission.mark_all(first, outcome.fates)
+        self.submission.mark([first + row for row in partitions.unverified(outcome.number)], Fate.THERE)
         for row, (reason, uid) in outcome.reasons.items():
             self.submission.refuse(first + row, reason, uid, fate=outcome.fates[row])
         for row in outcome.repeated:
@@ -397,13 +400,14 @@ class _Sending:
     def _without_known(self, rows: Batch) -> Batch:
         if self._journal is None or self._journal.was_empty:
             return rows
+        from m3ter_nb.usage.journal import UNKNOWN
+
         known = self._journal.contents(rows.digests)
         if not known:
             return rows
-        self.submission.mark(
-            [position for position, name in zip(rows.positions, rows.digests, strict=True) if name in known],
-            Fate.ALREADY,
-        )
+        for position, name in zip(rows.positions, rows.digests, strict=True):
+            if name in known:
+                self.submission.mark([position], Fate.THERE if known[name] == UNKNOWN else Fate.ALREADY)
         return rows.chosen([name not in known for name in rows.digests])
 
     def _sending(self, batch: Batch) -> None:

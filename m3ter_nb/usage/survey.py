@@ -12,6 +12,7 @@ import numpy as np
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.usage.columns import Fault, Reading
 from m3ter_nb.usage.digests import pairs
+from m3ter_nb.usage.journal import UNKNOWN
 from m3ter_nb.usage.measurements import DIGEST_BYTES, Writer, batch_ends, digest
 from m3ter_nb.usage.pace import seconds_for
 from m3ter_nb.usage.piece import examine
@@ -197,7 +198,7 @@ class _Check:
         changed = [
             row
             for row, (name, content) in enumerate(zip(piece.names, piece.contents, strict=True))
-            if sent.get(name, content) != content
+            if sent.get(name, content) not in (content, UNKNOWN)
         ]
         if changed:
             fault = Fault("DiffersFromSent", self._columns.named, changed)

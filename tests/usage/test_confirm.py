@@ -8,12 +8,22 @@ import pytest
 
 import m3ter_nb
 from clocks import fast_clock
-from m3ter_nb.errors import MeasurementsRefused
+from m3ter_nb.errors import InvalidArgument, MeasurementsRefused
 from m3ter_nb.sandbox import Sandbox
+from m3ter_nb.usage.confirm import count
+from m3ter_nb.usage.meter import Meter
+from m3ter_nb.usage.report import UsageReport
+from m3ter_nb.usage.survey import Survey
 from usage_frames import usage, used_of
 
 if TYPE_CHECKING:
     from m3ter_nb import Credentials
+    from usage_frames import Used
+
+
+def test_a_meter_without_fields_has_nothing_to_count_by(used: Used) -> None:
+    with pytest.raises(InvalidArgument, match="no field to count by"):
+        count(used.session, Meter("id", "bare", ()), Survey(UsageReport("bare")))
 
 
 def test_what_shows_late_is_not_yet_confirmed_and_is_when_it_is_asked_for_again(

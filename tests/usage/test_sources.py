@@ -42,6 +42,22 @@ def test_a_csv_column_without_a_name_is_shown_with_the_others(tmp_path: Path) ->
     assert rows.to_dict("records") == [{"account": "acct-1", "": "x"}]
 
 
+@pytest.mark.parametrize("kind", ["frame", "dicts"])
+def test_columns_whose_names_are_no_text_are_known_by_their_text(used: Used, kind: str) -> None:
+    frame = usage(5).rename(columns={"region": 7, "event_id": ("a", 1)})
+    source = frame if kind == "frame" else frame.to_dict("records")
+
+    sent = used.submit(source, columns={"region": "7"})
+
+    assert (sent.confirmed, used.counted()) == (True, (5, frame["requests"].sum()))
+
+
+def test_columns_that_read_alike_are_an_error(used: Used) -> None:
+    for source in (usage(2).assign(**{"7": 1}).rename(columns={"event_id": 7}), [{7: 1, "7": 2}]):
+        with pytest.raises(InvalidArgument, match=r"more than one column '7'|read alike"):
+            used.submit(source)
+
+
 def test_a_generator_that_fills_one_dict_again_for_each_row_gives_every_row(used: Used) -> None:
     def rows() -> Iterator[Mapping[Any, Any]]:
         row: dict[str, Any] = {"account": "acct-1", "ts": "2026-01-01T00:00:00Z", "region": "eu"}

@@ -242,6 +242,34 @@ def test_a_row_that_was_changed_since_it_was_sent_does_not_vanish(used: Used) ->
     ]
 
 
+@pytest.mark.parametrize("journal", [None, "j.sqlite"])
+@pytest.mark.parametrize("how", [{"uid": "event_id"}, {"key": "event_id"}])
+def test_a_changed_row_under_a_uid_of_a_run_without_journal_is_not_called_there_in_silence(
+    used: Used, journal: str | None, how: dict[str, str]
+) -> None:
+    frame = usage(50)
+    used.submit(frame, journal=None, **how)
+    changed = frame.assign(requests=frame["requests"].where(frame.index != 3, 9))
+
+    sent = used.submit(changed, journal=journal, **how)
+    again = used.submit(changed, journal=journal, **how)
+
+    assert used.counted() == (50, frame["requests"].sum())
+    for each in (sent, again):
+        assert (each.accepted, each.already, each.unverified) == (0, 50, 50)
+        assert "50 of them had a uid that m3ter knew, with what content is not known" in repr(each)
+        assert "compare sums" in repr(each)
+
+
+def test_rows_there_already_by_their_content_leave_nothing_open(used: Used) -> None:
+    used.submit(usage(50), journal=None)
+
+    sent = used.submit(usage(50), journal=None)
+
+    assert (sent.already, sent.unverified, sent.confirmed) == (50, 0, True)
+    assert "50 of them were there already" in repr(sent)
+
+
 def test_bad_rows_are_left_out_and_listed_where_that_is_asked_for(used: Used) -> None:
     frame = usage(50).astype({"region": object})
     frame.loc[5, "region"] = None
