@@ -231,6 +231,7 @@ class _Run:
         self._gate = Gate(plan.run)
         self._events: deque[dict[str, Any]] = deque()
         self._said = set[str]()
+        self._undo: list[Callable[[], object]] = []
         self._handed_out: tuple[str, dict[str, int], str] | None = None
         self._blameless = ""
         self._looked = 0.0
@@ -241,19 +242,19 @@ class _Run:
 
     def open(self) -> None:
         """Hand the token out."""
+        self._undo.append(lambda: self._client.unsubscribe_topic(self._plan.run))
         self._client.subscribe_topic(self._plan.run, self._hear)
+        self._undo.append(lambda: self._client.unregister_scheduler_plugin(self._gate.name))
         self._client.register_plugin(self._gate, name=self._gate.name)
+        self._undo.append(lambda: self._client.unregister_worker_plugin(self._plan.run))
         self._tend()
 
     def close(self) -> None:
-        """Take the token away, whatever happened."""
-        for undo in (
-            lambda: self._client.unregister_worker_plugin(self._plan.run),
-            lambda: self._client.unregister_scheduler_plugin(self._gate.name),
-            lambda: self._client.unsubscribe_topic(self._plan.run),
-        ):
+        """Take the token away, whatever happened; what is taken away already is left alone, for Dask logs that as an error."""
+        while self._undo:
             with suppress(Exception):  # never registered, or the scheduler is gone and with it the token
-                undo()
+                self._undo[-1]()
+            self._undo.pop()
 
     def follow(self, futures: list[Any], take: Callable[[Outcome], None]) -> None:
         """Take the outcomes as they come, and let go of each: a killed worker takes along what is held."""

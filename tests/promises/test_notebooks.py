@@ -428,3 +428,15 @@ def test_the_sanitise_file_is_short() -> None:
     sections = re.findall(r"^\[(.+)\]$", SANITIZE.read_text("utf-8"), re.MULTILINE)
 
     assert len(sections) <= 5
+
+
+def test_the_part_with_dask_passes_without_it_and_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (cell,) = (each.source for each in cells("07_usage_in.ipynb", "code") if "LocalCluster" in each.source)
+    for name in ("dask", "dask.dataframe", "distributed"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    exec(cell, {})
+
+    assert "pip install 'm3ter-nb[dask]'" in capsys.readouterr().out
