@@ -24,6 +24,7 @@ __all__ = [
     "DIGEST_BYTES",
     "FORMAT",
     "LONGEST_UID",
+    "MOST_BYTES",
     "MOST_ROWS",
     "Batch",
     "Writer",
@@ -41,8 +42,8 @@ DIGEST_BYTES: Final = 16
 LONGEST_UID: Final = 50
 #: Measurements of one request (OpenAPI document, SubmitMeasurementsRequest).
 MOST_ROWS: Final = 1000
-# The documentation says "less than 512,000".
-_MOST_BYTES: Final = 500_000
+#: Of one request; the documentation says "less than 512,000".
+MOST_BYTES: Final = 500_000
 _HEAD, _TAIL = b'{"measurements":[', b"]}"
 
 
@@ -233,7 +234,7 @@ def batch_ends(lengths: list[int]) -> Iterator[int]:
     total = size
     for index, length in enumerate(lengths):
         total += length + 1
-        if index - first >= MOST_ROWS or total > _MOST_BYTES:
+        if index > first and (index - first >= MOST_ROWS or total > MOST_BYTES):
             yield index
             first, total = index, size + length + 1
 

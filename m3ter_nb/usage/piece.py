@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from m3ter_nb.usage.columns import Fault
-from m3ter_nb.usage.measurements import LONGEST_UID, digest
+from m3ter_nb.usage.measurements import LONGEST_UID, MOST_BYTES, digest
 
 if TYPE_CHECKING:
     from m3ter_nb.usage.columns import Cells
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from m3ter_nb.usage.meter import Columns
 
 __all__ = ["Piece", "examine", "mark_of"]
+
+# Bytes of a row but for its uid and what a request has around it.
+_LARGEST: Final = MOST_BYTES - 500
 
 
 @dataclass(slots=True)
@@ -62,10 +65,13 @@ def examine(
     late = np.flatnonzero(cells.moments > latest).tolist()
     if late:
         faults.append(Fault("FutureTimestamp", columns.ts, late))
-    cells.faults = faults
-    reasons = cells.reasons()
     written = writer.written(cells)
     bodies = written.bodies
+    large = [row for row, body in enumerate(bodies) if len(body) > _LARGEST]
+    if large:
+        faults.append(Fault("TooLarge", "", large))
+    cells.faults = faults
+    reasons = cells.reasons()
     long = [row for row, uid in enumerate(cells.uids or ()) if uid and len(uid) > LONGEST_UID]
     if long:
         faults.append(Fault("LongUid", columns.uid or "", long, is_problem=False))

@@ -30,6 +30,7 @@ MEANINGS: Final = {
     "WrongType": "a value of another type than the meter's field; convert the column",
     "NotANumber": "not a finite number, written with a point",
     "TooLong": "more than the 256 characters that METADATA may have",
+    "TooLarge": "a row of about 500,000 bytes or more, which no request can hold; shorten its texts",
     "MissingUid": "no uid; fill it in",
     "UnclearKey": "a key that other files write in other ways, as 1.5 and 1.50; make a text of the column, or leave it out",
     "RepeatedUid": "the uid of an earlier row, of which m3ter would keep the first only",

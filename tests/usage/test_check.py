@@ -100,6 +100,17 @@ def test_metadata_longer_than_256_characters_is_a_problem(used: Used) -> None:
     assert problems(used.session.check_usage(frame, "meta")) == {("TooLong", "region"): (1, [1])}
 
 
+def test_a_row_that_no_request_can_hold_is_a_problem(used: Used) -> None:
+    frame = usage(3).assign(region=["eu", "x" * 499_000, "x" * 500_000])
+
+    report = used.session.check_usage(frame, "api_requests")
+    sent = used.submit(frame, invalid="skip")
+
+    assert problems(report) == {("TooLarge", ""): (1, [2])}
+    assert used.counted() == (2, frame["requests"][:2].sum())
+    assert sent.confirmed
+
+
 def test_new_accounts_are_a_problem_unless_they_are_meant(used: Used) -> None:
     frame = usage(20).assign(account=["acct-1"] * 17 + ["typo", "typo", "a,b"])
 

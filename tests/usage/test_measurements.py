@@ -100,6 +100,13 @@ def test_requests_have_at_most_1000_rows_and_500000_bytes() -> None:
     assert 499_000 < max(len(batch.body()) for batch in made) <= 500_000
 
 
+def test_a_row_larger_than_a_request_makes_no_empty_one() -> None:
+    sizes = [10, 600_000, 600_000, 10]
+    rows = Batch(list(range(4)), [b""] * 4, [b""] * 4, [b"1" * size for size in sizes])
+
+    assert [batch.positions for batch in batches([rows])] == [[0], [1], [2], [3]]
+
+
 @pytest.mark.parametrize("field", ["account", "ts", "region", "requests"])
 def test_whatever_is_sent_is_part_of_the_uid(field: str) -> None:
     other = {"account": "acct-x", "ts": pd.Timestamp("2025-01-01", tz="UTC"), "region": "x", "requests": -1}
