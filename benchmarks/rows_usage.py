@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from results import Goal, Line, Samples
+from rows_sandbox import running
 
 if TYPE_CHECKING:
     from processes import Bench
@@ -41,6 +43,32 @@ def usage(bench: Bench) -> list[Line]:
                 Goal("difference", 100e6),
             )
             for rows, peak in peaks.items()
+        ),
+        *_whole(bench, _sizes(bench)[-1]),
+    ]
+
+
+def _whole(bench: Bench, rows: int) -> list[Line]:
+    """Measure a submission to the sandbox with its limits, from the frame to the sandbox's own count."""
+    with running(bench, [sys.executable, "-m", "m3ter_nb.sandbox"]) as server:
+        figures = bench.run("usage.py", "whole", str(rows), server.url)
+    what = f"`submit_usage` of {rows:,} rows to the sandbox, confirmed by its count"
+    wall = Samples("s", (figures["wall"],))
+    return [
+        Line(
+            f"{what}: time",
+            "the arithmetic of the limits",
+            wall,
+            Samples("s", (figures["limits"],)),
+            Goal("ratio", 6),
+        ),
+        Line(f"{what}: CPU time", "its time", Samples("s", (figures["cpu"],)), wall, Goal("ratio", 0.5)),
+        Line(
+            f"{what}: peak of memory",
+            "the same process with the frame alone",
+            Samples("B", (figures["after"],)),
+            Samples("B", (figures["before"],)),
+            Goal("difference", 100e6),
         ),
     ]
 

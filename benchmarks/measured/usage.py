@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 import m3ter_nb
+from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET
 from m3ter_nb.usage.pace import DEFAULT_RATE, Pace, seconds_for
 
 if TYPE_CHECKING:
@@ -29,6 +30,16 @@ ACCOUNTS = 90
 ROWS = 100_000
 SDK_ROWS = 20_000
 FAST = (1000.0, 300_000)
+METER: dict[str, Any] = {
+    "name": "API requests",
+    "code": "api_requests",
+    "dataFields": [
+        {"category": "WHERE", "code": "region", "name": "Region"},
+        {"category": "MEASURE", "code": "requests", "name": "Requests", "unit": "1"},
+        {"category": "MEASURE", "code": "bytes", "name": "Bytes", "unit": "By"},
+    ],
+    "derivedFields": [],
+}
 _journals = itertools.count()
 
 
@@ -85,6 +96,33 @@ def rate(rounds: int) -> dict[str, list[float]]:
     return figures
 
 
+def whole(rows: int) -> dict[str, float]:
+    """Return seconds and bytes of a submission to a sandbox, from the frame to its count of the rows, at the default rate.
+
+    The sandbox is at the URL that is the third argument.
+    """
+    credentials = m3ter_nb.Credentials(DEMO_KEY_ID, DEMO_SECRET, DEMO_ORG_ID)
+    with m3ter_nb.login(credentials, base_url=sys.argv[3]) as session:
+        session.post("meters", json=METER)
+        for number in range(ACCOUNTS):
+            account = {"name": "A", "code": f"acct-{number}", "emailAddress": "a@b.example"}
+            session.post("accounts", json=account)
+        usage = frame(rows)
+        gc.collect()
+        Path("/proc/self/clear_refs").write_text("5")
+        before, cpu, wall = _peak(), time.process_time(), time.monotonic()
+        journal = Path(f"whole-{os.getpid()}.sqlite")
+        sent = session.submit_usage(usage, "api_requests", confirm=300, journal=journal)
+        assert (sent.accepted, sent.ingested, sent.confirmed) == (rows, rows, True)
+        return {
+            "wall": time.monotonic() - wall,
+            "cpu": time.process_time() - cpu,
+            "limits": seconds_for(sent.report.requests, DEFAULT_RATE),
+            "before": before,
+            "after": _peak(),
+        }
+
+
 def memory(rows: int) -> dict[str, int]:
     """Return the peak of memory, in bytes, with the frame alone and after its submission."""
     with m3ter_nb.login() as session:
@@ -117,4 +155,8 @@ def pace(_rounds: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"rate": rate, "memory": memory, "pace": pace}[sys.argv[1]](int(sys.argv[2]))))
+    print(
+        json.dumps(
+            {"rate": rate, "memory": memory, "pace": pace, "whole": whole}[sys.argv[1]](int(sys.argv[2]))
+        )
+    )
