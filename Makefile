@@ -30,7 +30,7 @@ demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what i
 		--NbConvertBase.display_data_priority=text/plain $(NOTEBOOK)
 
 quick: check  ## run the linters and every test that needs no browser, notebook or network (a few minutes on two cores)
-	$(PYTEST) -q $(PARALLEL) -m "not browser and not notebook and not network and not more"
+	$(PYTEST) -q $(PARALLEL) -m "not browser and not notebook and not network and not slow and not more"
 
 test: time-of-test check browser  ## run what CI runs on every change: linters, tests, browsers, notebooks
 	$(PYTEST) $(PARALLEL) -m "not browser and not more" --durations=20 --cov --cov-report=

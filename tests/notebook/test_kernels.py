@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+import m3ter_nb
 import over_ipc
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_SECRET
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from m3ter_nb import Credentials
     from m3ter_nb.sandbox import Sandbox
 
 pytestmark = pytest.mark.notebook
@@ -387,6 +390,36 @@ def test_an_interrupted_login_shows_no_header(kernel: Kernel, sandbox: Sandbox) 
     assert len(error["traceback"]) == 1
     assert "Basic " not in json.dumps(error)
     assert DEMO_SECRET not in json.dumps(error)
+
+
+def test_an_interrupted_submission_says_what_is_in_and_the_cell_goes_on_when_run_again(
+    kernel: Kernel, sandbox: Sandbox, credentials: Credentials, tmp_path: Path
+) -> None:
+    pytest.importorskip("pandas", reason="usage needs the extra 'pandas'")
+    from usage_frames import usage, used_of
+
+    frame = usage(6000)
+    frame.to_parquet(tmp_path / "usage.parquet")
+    submit = (
+        f"m3ter_session.submit_usage({str(tmp_path / 'usage.parquet')!r}, 'api_requests', rate=(RATE, 4950))"
+    )
+    kernel.run(f"import os; os.environ.update({sandbox.environ!r})\n%m3ter_login")
+    with m3ter_nb.login(credentials, base_url=sandbox.url) as session:
+        used = used_of(session, sandbox)
+        request = kernel.start(submit.replace("RATE", "1"))
+        ends = time.monotonic() + _PATIENCE
+        while not used.requests() and time.monotonic() < ends:
+            time.sleep(0.01)
+        kernel.manager.interrupt_kernel()
+        (error,) = errors(kernel.finish(request))
+        held = used.asked("COUNT")
+        published = kernel.run(submit.replace("RATE", "1000"))
+
+        assert error["ename"] == "Interrupted"
+        assert re.search(r"m3ter has accepted [\d,]+ of 6,000 rows", error["evalue"])
+        assert held < 6000
+        assert "6,000 rows to api_requests: 6,000 ingested" in texts(published)
+        assert used.counted() == (6000, frame["requests"].sum())
 
 
 def test_tab_completes_in_a_kernel(kernel: Kernel) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfoNotFoundError
@@ -183,6 +185,23 @@ def test_a_refusal_that_is_no_age_ends_the_run_with_what_got_in(used: Used) -> N
     used.sandbox.faults.clear()
     assert used.submit(frame).confirmed
     assert used.counted() == (8000, frame["requests"].sum())
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 413, 429, 500, 502, 503, 504])
+def test_an_odd_answer_in_the_middle_loses_and_doubles_nothing_and_leaves_no_thread(
+    used: Used, status: int
+) -> None:
+    frame = usage(6000)
+    used.sandbox.faults.delay(0.05, 2, "/measurements")
+    used.sandbox.faults.fail(status, 1, "/measurements")
+
+    with suppress(SubmissionIncomplete):
+        used.submit(frame, threads=2, uid="event_id")
+
+    assert not [each for each in threading.enumerate() if each.name == "m3ter-usage"]
+    used.sandbox.faults.clear()
+    assert used.submit(frame, uid="event_id").confirmed
+    assert used.counted() == (6000, frame["requests"].sum())
 
 
 def test_a_server_that_stays_away_ends_the_run_when_patience_ends(used: Used) -> None:
