@@ -14,25 +14,26 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from m3ter_nb.errors import InvalidArgument, M3terError, MeasurementsRefused
+from m3ter_nb.errors import M3terError, MeasurementsRefused
+from m3ter_nb.usage.counts import count, missing
 from m3ter_nb.usage.digests import Index
 from m3ter_nb.usage.measurements import digest
 from m3ter_nb.usage.submission import Fate
 from m3ter_nb.wire.download import download
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
 
     from m3ter_nb.usage.channel import Reader
+    from m3ter_nb.usage.counts import Group, Ours, Tally
     from m3ter_nb.usage.journal import Journal
     from m3ter_nb.usage.meter import Meter
     from m3ter_nb.usage.submission import Submission
     from m3ter_nb.usage.survey import Survey
     from m3ter_nb.wire.clock import Clock
 
-__all__ = ["Confirmation", "count", "newest_event"]
+__all__ = ["Confirmation", "newest_event"]
 
 _FAILURE: Final = "ingest.validation.failure"
 _DUPLICATE: Final = "DuplicateUid"
@@ -54,38 +55,6 @@ _UNVERIFIED: Final = (
     "Of a uid that it knows m3ter keeps what it had. Whether that is what these rows hold, nothing here shows: where they "
     "were changed since, compare sums with usage/query."
 )
-
-
-def count(reader: Reader, meter: Meter, found: Survey) -> int:
-    """Return how many measurements m3ter has in the period of the rows (usage/query, COUNT of one field).
-
-    Raises:
-        InvalidArgument: the meter has no field to count by.
-        ApiError, ConnectionFailed: m3ter could not be asked.
-    """
-    if not meter.fields:
-        raise InvalidArgument(f"meter {meter.code} has no field to count by.")
-    one = next((each for each in meter.fields if each.is_numeric), meter.fields[0])
-    if found.start is None or found.end is None:
-        return 0
-    query = {
-        "startDate": _text(found.start),
-        "endDate": _text(found.end + np.timedelta64(1, "ms")),
-        "meterIds": [meter.id],
-        "aggregations": [
-            {
-                "meterId": meter.id,
-                "fieldCode": one.code,
-                "fieldType": "MEASURE" if one.is_numeric else "DIMENSION",
-                "function": "COUNT",
-            }
-        ],
-    }
-    answer = reader.request("POST", "usage/query", json=query)
-    # The keys of its rows are not documented: with one aggregation there is one number.
-    rows = answer.get("data") if isinstance(answer, dict) else None
-    numbers = [value for row in rows or () for value in row.values() if type(value) in (int, float)]
-    return int(sum(numbers))
 
 
 def newest_event(reader: Reader) -> str | None:
@@ -114,6 +83,7 @@ class Confirmation:
         last_event: the newest event from before, or None where those of an earlier run are wanted, too.
         repeated: for each row, whether it was sent more than once.
         open_journal: opens the journal, where one is kept.
+        ours: counts the rows by account and day, reading the source again; None where that is too much.
         by_uid: whether uids are the source's own.
         by_content: whether uids are digests of all that is sent.
         unasked: why m3ter's count could not be asked before, as a sentence, or "".
@@ -125,17 +95,20 @@ class Confirmation:
     meter: Meter
     found: Survey
     clock: Clock
-    before: int | None
+    before: Tally | None
     since: float
     last_event: str | None
     repeated: bytearray
     open_journal: Callable[[], Journal | None]
+    ours: Callable[[], Ours | None]
     by_uid: bool = False
     by_content: bool = False
     unasked: str = ""
     raises: bool = True
     _read: set[str] = field(default_factory=set)
     _unclear: list[bytes] = field(default_factory=list)
+    _seen: list[str] = field(default_factory=list)
+    _late: Tally | None = None
     _index: Index | None = None
 
     def wait(self, seconds: float) -> None:
@@ -149,6 +122,7 @@ class Confirmation:
         journal = self.open_journal()
         try:
             self._ask_until(seconds, journal)
+            self._note_where()
             if submission.confirmed and journal is not None:
                 journal.confirm()
         except M3terError as error:
@@ -157,6 +131,7 @@ class Confirmation:
             self._index = None
             if journal is not None:
                 journal.close()
+        submission.notes += self._seen
         if submission.unverified:
             submission.notes.append(_UNVERIFIED)
         if not submission.confirmed:
@@ -183,9 +158,40 @@ class Confirmation:
         if self.before is None or self.found.start is None:
             return
         after = count(self.reader, self.meter, self.found)
-        short = max(new - (after - self.before), expected - after, 0)
+        added = after.total - self.before.total
+        short = max(new - added, expected - after.total, 0)
+        self._seen, self._late = [], after if short else None
+        if not short and added > new:
+            short = self._hidden(self.before, after, added - new)
         submission.ingested = max(expected - short, 0)
         submission.confirmed = short == 0 and not submission.doubtful and not submission.unsent
+
+    def _hidden(self, before: Tally, after: Tally, others: int) -> int:
+        """Return how many rows are missing behind those that others have added meanwhile, and note what is known."""
+        told = f"m3ter has counted {others:,} more than this: others submit usage of the meter and period."
+        ours = self.ours() if before.groups is not None and after.groups is not None else None
+        if ours is None:
+            self._seen = [f"{told} As many of these rows could be missing without showing in the count."]
+            return 0
+        found = missing(before, after, ours)
+        if not found:
+            self._seen = [
+                f"{told} By account and day none of these rows is missing; within one, a count cannot tell whose it is."
+            ]
+            return 0
+        self._seen = [
+            f"{told} By account and day {found.total():,} of these rows are missing: {_named(found)}."
+        ]
+        return found.total()
+
+    def _note_where(self) -> None:
+        """Say of rows that are not counted yet of which accounts and days they are."""
+        if self._late is None or self.before is None or None in (self._late.groups, self.before.groups):
+            return
+        ours = self.ours()
+        found = missing(self.before, self._late, ours) if ours is not None else None
+        if found:
+            self._seen = [f"Not counted yet, by account and day: {_named(found)}."]
 
     def _read_events(self, journal: Journal | None, handled: set[str]) -> None:
         events = self.reader.pages("events", eventName=_FAILURE)
@@ -275,6 +281,11 @@ class Confirmation:
         return digest(uid.encode()) if number else name
 
 
+def _named(found: Counter[Group]) -> str:
+    more = ", …" if len(found) > 3 else ""
+    return ", ".join(f"{rows:,} of {code} on {day}" for (code, day), rows in found.most_common(3)) + more
+
+
 def _uids(value: Any, word: str) -> Iterator[tuple[str, str]]:
     """Yield every text in decoded JSON, with the reason that stands nearest above it."""
     if isinstance(value, dict):
@@ -299,7 +310,3 @@ def _file_of(value: Any) -> str | None:
         return value if "failedIngest/getDownloadUrl" in value else None
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return next((found for found in map(_file_of, children) if found), None)
-
-
-def _text(moment: np.datetime64) -> str:
-    return str(np.datetime_as_string(moment, unit="ms", timezone="UTC"))

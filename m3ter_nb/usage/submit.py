@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from m3ter_nb.usage.channel import Channel, Reader
+    from m3ter_nb.usage.columns import Reading
+    from m3ter_nb.usage.counts import Ours, Tally
     from m3ter_nb.usage.dask_cluster import Cluster
     from m3ter_nb.usage.dask_sending import Partitions
     from m3ter_nb.usage.dask_worker import Outcome
@@ -171,7 +173,10 @@ class _Sending:
     """The second reading: what can be sent is sent, and each row's fate is noted."""
 
     def __init__(self, job: _Job, channel: Channel, found: Survey, journal: Journal | None) -> None:
+        from m3ter_nb.usage.measurements import Writer
+
         self._job = job
+        self._writer = Writer(job.meter, job.columns)
         self._channel = channel
         self._found = found
         self._journal = journal
@@ -187,7 +192,7 @@ class _Sending:
             _by_content=job.columns.uid is None and job.columns.key is None,
         )
         self._run: Run | None = None
-        self._before: int | None = None
+        self._before: Tally | None = None
         self._last_event: str | None = None
         self._unasked = ""
         self._progress = Progress("accepted", found.report.rows)
@@ -250,6 +255,7 @@ class _Sending:
             None if run is not None and run.goes_on else self._last_event,
             self.repeated,
             lambda: self._job.open_journal(self._channel) if self._journal is not None else None,
+            self._by_account_and_day,
             by_uid=self._job.columns.uid is not None,
             by_content=self._job.columns.uid is None and self._job.columns.key is None,
             unasked=self._unasked,
@@ -263,9 +269,36 @@ class _Sending:
                 self._take_time()
         return submission
 
+    def _by_account_and_day(self) -> Ours | None:
+        """Read the source again; of a cluster it would all have to come here."""
+        from m3ter_nb.usage.counts import Ours
+
+        if self._job.cluster is not None:
+            return None
+        ours, first, done = Ours(), 0, self.submission
+        reading = self._reading()
+        try:
+            for number, frame in enumerate(self._read_again()):
+                cells = reading.read(frame)
+                if self._writer.written(cells).mark() != self._found.marks[number]:
+                    return None
+                fates = done.fates[first : first + cells.rows]
+                new = fates == Fate.ACCEPTED
+                ours.add(
+                    cells.parts[0],
+                    cells.moments,
+                    expected=new | (fates == Fate.ALREADY) | (fates == Fate.THERE),
+                    new=new,
+                )
+                first += cells.rows
+        except (InvalidArgument, IndexError):  # it is gone, or has changed
+            return None
+        return ours
+
     def _look_before(self) -> None:
         """Ask what m3ter has before the first row is sent; without the permission nothing is compared later."""
-        from m3ter_nb.usage.confirm import count, newest_event
+        from m3ter_nb.usage.confirm import newest_event
+        from m3ter_nb.usage.counts import count
 
         if not self._job.options.confirm or self._found.start is None:
             return
@@ -340,12 +373,7 @@ class _Sending:
 
     def _pieces(self) -> Iterator[Batch]:
         """Read the source again; yield what is to be sent of each piece."""
-        from m3ter_nb.usage.columns import Reading
-        from m3ter_nb.usage.measurements import Writer
-
-        job, found = self._job, self._found
-        reading = Reading(job.meter, job.columns, zone=job.options.timezone, from_text=job.source.is_text)
-        writer = Writer(job.meter, job.columns)
+        found, reading, writer = self._found, self._reading(), self._writer
         seen: defaultdict[bytes, int] = defaultdict(int)
         first = 0
         for number, frame in enumerate(self._read_again()):
@@ -361,6 +389,12 @@ class _Sending:
             first += cells.rows
         if first < self.submission.rows:
             raise self._changed(first)
+
+    def _reading(self) -> Reading:
+        from m3ter_nb.usage.columns import Reading
+
+        job = self._job
+        return Reading(job.meter, job.columns, zone=job.options.timezone, from_text=job.source.is_text)
 
     def _read_again(self) -> Iterator[pd.DataFrame]:
         """Yield the pieces a second time; whatever keeps them from being read ends the run as one error.

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import m3ter_nb
 from clocks import fast_clock
 from m3ter_nb.errors import InvalidArgument, MeasurementsRefused
 from m3ter_nb.sandbox import Sandbox
-from m3ter_nb.usage.confirm import count
+from m3ter_nb.usage import counts
+from m3ter_nb.usage.channel import Channel
+from m3ter_nb.usage.counts import count
 from m3ter_nb.usage.meter import Meter
 from m3ter_nb.usage.report import UsageReport
+from m3ter_nb.usage.submit import _Sending
 from m3ter_nb.usage.survey import Survey
 from usage_frames import usage, used_of
 
 if TYPE_CHECKING:
-    from m3ter_nb import Credentials
+    from collections.abc import Callable
+
+    from m3ter_nb import Credentials, Submission
+    from m3ter_nb.errors import M3terError
     from usage_frames import Used
 
 
@@ -44,3 +53,80 @@ def test_what_shows_late_is_not_yet_confirmed_and_is_when_it_is_asked_for_again(
         with pytest.raises(MeasurementsRefused):
             sent.confirm(300)
         assert (sent.confirmed, sent.ingested, sent.refused["row"].tolist()) == (True, 49, [7])
+
+
+def wide_frame() -> pd.DataFrame:
+    """Return 2,000 rows of three days."""
+    frame = usage(2000)
+    return frame.assign(ts=frame["ts"].iloc[0] + pd.to_timedelta(np.arange(2000) * 100, unit="s"))
+
+
+def beside_others(
+    used: Used, monkeypatch: pytest.MonkeyPatch, *, lost: int, together: int = 1200
+) -> Submission:
+    """Return a submission while others add rows to one account and day, of which some requests never arrive."""
+    deliver, send, left = _Sending._deliver, Channel.send, [lost]
+
+    def with_others(self: _Sending) -> M3terError | None:
+        others = [
+            {
+                "uid": f"other-{number}",
+                "meter": "api_requests",
+                "account": "acct-0",
+                "ts": f"2026-01-02T10:00:00.{number % 1000:03}Z",
+                "where": {"region": "eu"},
+                "measure": {"requests": 1},
+            }
+            for number in range(together)
+        ]
+        for first in range(0, together, 1000):
+            used.session.post("measurements", json={"measurements": others[first : first + 1000]})
+        return deliver(self)
+
+    def losing(self: Channel, body: bytes, turn: Callable[[], None]) -> M3terError | None:
+        if left[0]:
+            left[0] -= 1
+            return None
+        return send(self, body, turn)
+
+    monkeypatch.setattr(_Sending, "_deliver", with_others)
+    monkeypatch.setattr(Channel, "send", losing)
+    return used.submit(wide_frame(), confirm=0.5, threads=1)
+
+
+def test_rows_of_others_in_the_same_time_are_told(used: Used, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = beside_others(used, monkeypatch, lost=0)
+
+    assert (sent.confirmed, sent.ingested) == (True, 2000)
+    assert "m3ter has counted 1,200 more than this" in repr(sent)
+    assert "By account and day none of these rows is missing" in repr(sent)
+
+
+def test_rows_of_others_do_not_hide_what_is_missing(used: Used, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = beside_others(used, monkeypatch, lost=1)
+
+    assert not sent.confirmed
+    assert sent.ingested is not None
+    assert 1000 <= sent.ingested < 1100
+    assert re.search(
+        r"By account and day 9\d\d of these rows are missing: \d+ of acct-\d on 2026-01-0[12]", repr(sent)
+    )
+
+
+def test_rows_that_are_missing_are_named_by_account_and_day(
+    used: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = beside_others(used, monkeypatch, lost=1, together=0)
+
+    assert (sent.confirmed, sent.accepted) == (False, 2000)
+    assert re.search(r"Not counted yet, by account and day: \d+ of acct-\d on 2026-01-0[12]", repr(sent))
+
+
+def test_where_account_and_day_are_too_many_the_words_say_what_the_count_cannot_show(
+    used: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "_MOST_GROUPS", 5)
+
+    sent = beside_others(used, monkeypatch, lost=1)
+
+    assert "As many of these rows could be missing without showing in the count" in repr(sent)
