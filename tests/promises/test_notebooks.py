@@ -439,4 +439,4 @@ def test_the_part_with_dask_passes_without_it_and_says_how_to_install_it(
 
     exec(cell, {})
 
-    assert "pip install 'm3ter-nb[dask]'" in capsys.readouterr().out
+    assert "pip install 'dask[dataframe]' distributed" in capsys.readouterr().out
