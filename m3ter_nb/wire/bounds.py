@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 from contextvars import ContextVar
 from functools import cache
-from http.client import HTTPConnection, HTTPResponse
+from http import HTTPStatus
+from http.client import BadStatusLine, HTTPConnection, HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -125,6 +126,22 @@ class _BoundedFile(io.RawIOBase):
         super().close()
 
 
+class _FinalResponse(HTTPResponse):
+    """The final answer, behind any that only announce it (RFC 9110 section 15.2).
+
+    http.client skips 100 alone, and would take 103 for the answer, and the answer for that to the next request.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # not in typeshed
+        while HTTPStatus.SWITCHING_PROTOCOLS < status[1] < HTTPStatus.OK:
+            parse_headers(self.fp)
+            status = super()._read_status()  # type: ignore[misc]
+        if status[1] == HTTPStatus.SWITCHING_PROTOCOLS:
+            raise BadStatusLine("a protocol that nobody asked for")
+        return status
+
+
 class _Bounded:
     """Makes a connection keep to the allowance of the request that it carries, and print nothing.
 
@@ -142,7 +159,7 @@ class _Bounded:
 
     def response_class(self, sock: socket.socket, *args: Any, **options: Any) -> HTTPResponse:
         """Stand where http.client looks for the class of an answer: also of a proxy's to CONNECT."""
-        response = HTTPResponse(sock, *args, **options)
+        response = _FinalResponse(sock, *args, **options)
         allowance = _allowances.get()
         if allowance is not None:
             response.fp = io.BufferedReader(_BoundedFile(response.fp.detach(), sock, allowance))

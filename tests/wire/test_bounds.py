@@ -78,6 +78,7 @@ DRIPPING = {
     "in a header": drip(OK + b"X: ", piece=b"x"),
     "between headers": drip(OK + b"X: ", piece=b"x"),
     "behind 100 Continue": drip(piece=b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "behind 103 Early Hints": drip(piece=b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),
     "in the body": drip(OK + b"Content-Length: 100000\r\n\r\n", piece=b" "),
     "in a body without a length": drip(OK + b"Connection: close\r\n\r\n", piece=b" "),
     "in chunks": drip(OK + b"Transfer-Encoding: chunked\r\n\r\n", piece=b"1\r\n \r\n"),

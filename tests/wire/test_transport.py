@@ -786,3 +786,38 @@ def test_an_odd_url_of_our_own_host_leads_to_our_own_host(url: str) -> None:
     assert where == ("http", "127.0.0.1", 9)
     assert target.startswith("/")
     assert " " not in target
+
+
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+
+
+@pytest.mark.parametrize("before", [EARLY, EARLY + b"HTTP/1.1 100 Continue\r\n\r\n" + EARLY])
+def test_an_answer_that_only_announces_another_is_not_taken_for_it(
+    marked: Credentials, before: bytes
+) -> None:
+    def respond(seen: Seen) -> list[bytes]:
+        if seen.target == "/oauth/token":
+            return [before + token_answer(TOKEN)]
+        return [before, json_answer({"id": seen.target[-1]})]
+
+    with (
+        OddServer(respond) as server,
+        login(marked, base_url=server.url, org_id="o", timeout=SHORT) as session,
+    ):
+        answers = [session.get(f"products/{id_}")["id"] for id_ in "123"]
+
+    assert answers == ["1", "2", "3"]
+
+
+def test_another_protocol_is_no_answer(marked: Credentials) -> None:
+    def respond(seen: Seen) -> list[bytes]:
+        if seen.target == "/oauth/token":
+            return [token_answer(TOKEN)]
+        return [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"]
+
+    with (
+        OddServer(respond) as server,
+        login(marked, base_url=server.url, org_id="o", timeout=SHORT) as session,
+        pytest.raises(ConnectionFailed),
+    ):
+        session.post("products", {"name": "P"})
