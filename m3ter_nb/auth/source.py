@@ -9,6 +9,7 @@ import os
 import re
 import threading
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.token import Token, time_left
@@ -80,7 +81,7 @@ class TokenSource:
         self._margin = margin
         self._clock = clock
         self._notify = notify
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._failures = 0
         self._failure: M3terError | None = None
         self._failed_at: Moment | None = None
@@ -225,7 +226,7 @@ class TokenSource:
 
     def renew_lock(self) -> None:
         """Take a lock of one's own, in a child process: the thread that held the parent's is not in there."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def _pausing(self) -> bool:
         return self._failed_at is not None and self._clock.elapsed(self._failed_at) < _RENEWAL_PAUSE
@@ -234,15 +235,16 @@ class TokenSource:
         """Return a token that is good for a call: this thread's, or that of another that asked meanwhile."""
         usable = stale is not None and not stale.expired and not forced
         failures = self._failures
-        # While another thread asks, a token that is still valid serves; one that is not has to wait.
-        if stale is not None and usable:
-            if not self._lock.acquire(blocking=False):
-                return stale
-        elif not self._lock.acquire(timeout=_LONGEST_WAIT):
-            raise ConnectionTimeout(
-                f"Another thread has been asking for a new token for {_LONGEST_WAIT:g} s. Run the cell again."
-            )
+        # Taken within the try, and one that knows its thread: what interrupts this anywhere leaves it to the others.
         try:
+            # While another thread asks, a token that is still valid serves; one that is not has to wait.
+            if stale is not None and usable:
+                if not self._lock.acquire(blocking=False):
+                    return stale
+            elif not self._lock.acquire(timeout=_LONGEST_WAIT):
+                raise ConnectionTimeout(
+                    f"Another thread has been asking for a new token for {_LONGEST_WAIT:g} s. Run the cell again."
+                )
             token = self._token
             if token is not None and token is not stale and not self.near_end():
                 return token
@@ -254,7 +256,8 @@ class TokenSource:
                 raise self._failure.with_traceback(None)  # it came while this thread waited its turn
             return self._ask(token, keep=usable)
         finally:
-            self._lock.release()
+            with suppress(RuntimeError):  # it was not taken
+                self._lock.release()
 
     def _without_renewal(self, token: Token | None) -> Token:
         if token is None:
