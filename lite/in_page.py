@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # Above each notebook of the page: there, nothing is installed until a notebook asks for it.
 _INSTALL = """\
-# In this page Python runs in your browser, and each notebook begins with nothing installed. The wheels come from here.
+# In this page Python runs in your browser, and each notebook begins with nothing installed.
 %pip install -q m3ter-nb[sandbox]"""
 # The official SDK stands on a compiled package and on sockets.
 _SDK = re.compile(r"^import m3ter$|\.(?:async_)?sdk\(\)", re.MULTILINE)
@@ -29,6 +29,11 @@ _TO_READ = (
     "**In this page** no cell can run that needs {}: it is here to be read, with what it printed on a computer. "
     "All other cells run."
 )
+_WAITS = re.compile(r"^[^#]*\bawait login\b", re.MULTILINE)
+_NO_WAIT = (
+    "**In this page** no cell can wait for the form: *Run All* stops below it, and shows the end of the notebook. "
+    "Scroll up, submit the form, then run that cell again and go on."
+)
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 
 
@@ -44,6 +49,8 @@ def adapt(text: str, present: Collection[str]) -> str:
     first = next(place for place, cell in enumerate(cells) if cell["cell_type"] == "code")
     missing = {what: None for cell in cells if (what := _missing(cell))}
     notes = [_cell("markdown", f"to-read-{at}", _TO_READ.format(what)) for at, what in enumerate(missing)]
+    if any(cell["cell_type"] == "code" and _WAITS.search("".join(cell["source"])) for cell in cells):
+        notes.append(_cell("markdown", "no-wait", _NO_WAIT))
     install = _cell("code", "install", _INSTALL) | {"execution_count": None, "outputs": []}
     cells[first:first] = [*notes, install]
     notebook["cells"] = [_adapted(cell, present) for cell in cells]
@@ -86,7 +93,7 @@ def _as_text(source: str, outputs: list[dict[str, Any]]) -> str:
         "".join(output.get("text") or output.get("data", {}).get("text/plain", "")) for output in outputs
     )
     language = "bash" if source.startswith("%%bash") else "python"
-    return f"````{language}\n{source}\n````\n\n````text\n{printed.rstrip()}\n````"
+    return f"````{language}\n{source}\n````\n\nIt printed:\n\n````text\n{printed.rstrip()}\n````"
 
 
 def _link(link: re.Match[str], present: Collection[str]) -> str:

@@ -56,3 +56,11 @@ def test_what_needs_a_shell_is_shown_with_what_it_printed() -> None:
 
     assert {cell["cell_type"] for cell in shown} == {"markdown"}
     assert sum("````text" in cell["source"] for cell in shown) == 4
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_a_notebook_that_waits_for_the_form_says_that_it_cannot_in_a_page(path: Path) -> None:
+    cells = cells_of(path)
+    waits = any(cell["cell_type"] == "code" and "await login" in "".join(cell["source"]) for cell in cells)
+
+    assert waits == any("no cell can wait for the form" in "".join(cell["source"]) for cell in cells)
