@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from m3ter_nb.errors import InvalidArgument, OrganizationMismatch
-from m3ter_nb.wire.encoding import query_of, query_pairs
+from m3ter_nb.wire.encoding import check_query, query_of, query_pairs
 from m3ter_nb.wire.hosts import origin
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def url_of(host: str, path: object, org_id: Callable[[], str]) -> str:
         org_id: returns the organization's id, or raises.
 
     Raises:
-        InvalidArgument: the path is no text, is empty or climbs (``..``), or a ``#`` would cut off its query.
+        InvalidArgument: the path is no text, is empty or climbs (``..``), a ``#`` would cut off its query, or a
+            parameter in that has no value.
     """
     if not isinstance(path, str):
         raise InvalidArgument(f"A path is text such as 'products'; this is of type {type(path).__name__}.")
@@ -50,6 +51,7 @@ def url_of(host: str, path: object, org_id: Callable[[], str]) -> str:
         if origin(path)[1] == "":
             raise InvalidArgument("This is not a URL that can be asked for; give a path such as 'products'.")
         return path
+    check_query(query)
     if not _PLAIN_PATH.fullmatch(plain):
         plain = _quote(plain)
     if not plain.startswith("/"):

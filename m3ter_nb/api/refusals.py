@@ -96,6 +96,10 @@ def _request_meaning(answer: Answer, reason: str, path: str, shown: str) -> tupl
         advice = (
             f"The URL is too long ({len(answer.url):,} characters): send fewer ids or filters in one call."
         )
+    elif answer.status == HTTPStatus.METHOD_NOT_ALLOWED and (there := near_path_advice(answer.method, shown)):
+        advice = there
+    elif not answer.sent and answer.method in {"POST", "PUT"}:
+        advice = f"It was sent without a body: %m3ter_docs {answer.method} {shown or path} shows one to start from."
     elif reason:
         advice = "Mend the request as it says; --show curl shows what was sent."
     else:

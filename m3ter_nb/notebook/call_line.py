@@ -230,7 +230,9 @@ def _method(words: list[str]) -> str:
         raise InvalidArgument("m3ter has no PATCH: read the entity, change it, and PUT it whole.")
     if (resource := word.partition("/")[0]) in {path.partition("/")[0] for path in resources()}:
         raise InvalidArgument(f"A method comes first ({known}): did you mean %m3ter GET {resource}?")
-    raise InvalidArgument(f"There is no such method: use {known}.{_did_you_mean(method, METHODS)}")
+    near = get_close_matches(method, METHODS, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    raise InvalidArgument(f"There is no such method: use {known}.{meant}")
 
 
 def _options(words: list[_Word]) -> tuple[dict[str, list[str]], list[str]]:

@@ -11,6 +11,7 @@ import ast
 import builtins
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from difflib import get_close_matches
@@ -35,6 +36,8 @@ LONGEST_EXPRESSION: Final = 2_000
 """Characters between ``{{`` and ``}}``."""
 
 _JSON_NAMES: Final = {"true": "True", "false": "False", "null": "None"}
+# White space beyond ASCII, and format characters: zero-width, of direction, the byte order mark.
+_UNSEEN: Final = re.compile(r"[^\S\t-\r ]|[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _MARKS: Final = re.compile(r'\\.|"|\{\{', re.DOTALL)
 _CONSTANT: Final = re.compile(r'"(?:\\.|[^"\\])*"|(-?Infinity|NaN)', re.DOTALL)
 # What RFC 3986 section 3.3 allows in a path, the slash, a percent sign that is already there, and an IPv6 host.
@@ -366,6 +369,7 @@ def _malformed(cell: str, position: int, problem: str, first_line: int) -> Inval
     column = position - cell.rfind("\n", 0, position)
     excerpt = cell.split("\n")[line].strip()
     message = f"The body is malformed JSON at line {line + first_line}, column {column}: {problem}."
+    message += _culprit(cell[position : position + 1])
     try:
         ast.literal_eval(cell.strip())
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
@@ -374,6 +378,14 @@ def _malformed(cell: str, position: int, problem: str, first_line: int) -> Inval
         hint = " This is Python: JSON wants double quotes, true, false and null; or pass it with --body."
     shown = f" The line is: {_excerpt(excerpt)}" if excerpt else ""
     return InvalidArgument(f"{message}{hint} Nothing was sent.{shown}")
+
+
+def _culprit(character: str) -> str:
+    """Name a character that looks as if it belonged there: around its texts JSON is ASCII (RFC 8259, section 2)."""
+    if character.isascii():
+        return ""
+    name = unicodedata.name(character, "a character without a name")
+    return f" There stands U+{ord(character):04X} ({name}), which JSON takes inside a text only."
 
 
 def _failed(written: str, error: Exception) -> InvalidArgument:
@@ -397,5 +409,5 @@ def _near_name(name: str, namespace: Mapping[str, Any]) -> str:
 
 
 def _excerpt(text: str) -> str:
-    """Return a text as a message shows it: on one line, and cut."""
-    return excerpt(text, _SHOWN_CHARS)
+    """Return a text as a message shows it: on one line, cut, and with a name for what nobody sees."""
+    return excerpt(_UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text), _SHOWN_CHARS)

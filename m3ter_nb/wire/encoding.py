@@ -14,13 +14,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Never, TypeGuard
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from m3ter_nb.errors import InvalidArgument
 
 __all__ = [
     "LONGEST_BODY",
+    "check_query",
     "decode_body",
     "encode_body",
     "json_text",
@@ -35,6 +36,9 @@ LONGEST_BODY = 512_000
 _MASKED_VALUES = ('"••••"', '?••••"')
 # Of Python's own float.
 _FLOAT_BYTES = 8
+
+
+_NO_FILTER = "by which nothing is filtered: leave the parameter out, or say what is meant"
 
 
 class _NoForm(TypeError):
@@ -189,10 +193,12 @@ def query_of(params: Any) -> str:
         params: a mapping, pairs, or text, which is taken as it is.
 
     Raises:
-        InvalidArgument: as :func:`query_pairs`; or a lone surrogate.
+        InvalidArgument: as :func:`query_pairs` and :func:`check_query`; or a lone surrogate.
     """
     if params is None or isinstance(params, str):
-        return (params or "").removeprefix("?").replace("#", "%23")  # or it would end the URL
+        query = (params or "").removeprefix("?").replace("#", "%23")  # or it would end the URL
+        check_query(query)
+        return query
     if isinstance(params, bytes):
         return query_of(params.decode("latin-1"))
     try:
@@ -201,14 +207,24 @@ def query_of(params: Any) -> str:
         raise InvalidArgument("The query holds a character that no URL can carry.") from None
 
 
+def check_query(query: str) -> None:
+    """Hold the text of a query to what filters: ``ids=`` would give all rows, and look as if it had.
+
+    Raises:
+        InvalidArgument: a parameter in it has no value.
+    """
+    if not all(value.strip() for _, value in parse_qsl(query, keep_blank_values=True)):
+        raise InvalidArgument(f"The query holds an empty text, {_NO_FILTER}. Nothing was sent.")
+
+
 def query_pairs(params: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
     """Return the texts of a query: lists joined by commas, as the official SDKs send them.
 
     Values are written as JSON has them, text without quotes; what is None is left out.
 
     Raises:
-        InvalidArgument: a value that is missing (NaN, NaT, NA), a dict, a list that is empty or holds a list, None or an
-            item with a comma: m3ter would not filter by it, and answer with other rows than were meant.
+        InvalidArgument: a value that is missing (NaN, NaT, NA), a dict, an empty text, a list that is empty or holds a
+            list, None or an item with a comma: m3ter would not filter by it, and answer with other rows than were meant.
     """
     pairs = params.items() if isinstance(params, Mapping) else params
     try:
@@ -235,15 +251,19 @@ def _query_text(value: Any) -> str:
         or not isinstance(value, Iterable)
         or isinstance(value, type)
     ):
-        return _single_text(value)
-    items = [_single_text(item) for item in value]
+        return _filtering(_single_text(value))
+    items = [_filtering(_single_text(item)) for item in value]
     if not items:
-        raise _NoForm(
-            "an empty list, by which nothing is filtered: leave the parameter out, or say what is meant"
-        )
+        raise _NoForm(f"an empty list, {_NO_FILTER}")
     if len(items) > 1 and any("," in item for item in items):
         raise _NoForm("a list of which an item has a comma in it, which separates the items")
     return ",".join(items)
+
+
+def _filtering(text: str) -> str:
+    if not text.strip():
+        raise _NoForm(f"an empty text, {_NO_FILTER}")
+    return text
 
 
 def _single_text(value: Any) -> str:

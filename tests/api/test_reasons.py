@@ -18,9 +18,9 @@ from odd_servers import RecordingProxy
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJvcmdJZCI6Im8ifQ.c2lnbmF0dXJl"
 
 
-def refused(content: bytes = b"", status: int = 400, **headers: str) -> Answer:
+def refused(content: bytes = b"", status: int = 400, method: str = "GET", **headers: str) -> Answer:
     """Return an answer that refuses a call."""
-    return Answer(status, "GET", "https://h/organizations/o/products?a=1", {}, b"", None, headers, content)
+    return Answer(status, method, "https://h/organizations/o/products?a=1", {}, b"", None, headers, content)
 
 
 HOSTILE = {
@@ -98,6 +98,12 @@ def test_the_reason_is_in_the_server_s_words(content: bytes, said: str) -> None:
         (refused(b'{"message": "no name"}'), BadRequest, "no name. Mend the request as it says"),
         (refused(), BadRequest, "It gave no reason: %m3ter_docs GET products shows the fields"),
         (refused(status=414), BadRequest, "The URL is too long (38 characters): send fewer ids"),
+        (
+            refused(b'{"message": "Malformed JSON"}', method="POST"),
+            BadRequest,
+            "sent without a body: %m3ter_docs POST products",
+        ),
+        (refused(status=405, method="DELETE"), BadRequest, "The API has GET and POST there, no DELETE."),
         (refused(status=407), ApiError, "A proxy on the way wants a name and a password"),
     ],
 )

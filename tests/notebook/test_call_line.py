@@ -292,6 +292,22 @@ def test_malformed_json_is_placed_as_the_user_sees_it(cell: str, place: str) -> 
     assert "Nothing was sent." in message
 
 
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ('{"name":\u00a0"A"}', "U+00A0 (NO-BREAK SPACE)"),
+        ('{"name": "A",\u200b"code": "a"}', "U+200B (ZERO WIDTH SPACE)"),
+        ("{\u201cname\u201d: 1}", "U+201C (LEFT DOUBLE QUOTATION MARK)"),
+        ('\ufeff{"name": "A"}', "U+FEFF (ZERO WIDTH NO-BREAK SPACE)"),
+    ],
+)
+def test_a_character_that_only_looks_right_is_named(cell: str, name: str) -> None:
+    message = refusal("POST x", cell)
+
+    assert f"There stands {name}, which JSON takes inside a text only." in message
+    assert name.startswith("U+201C") or f"<{name.partition(' ')[0]}>" in message
+
+
 def test_malformed_json_shows_the_line_as_it_was_written() -> None:
     message = refusal("POST products", '{"name": {{name}} "x"}', name="hidden")
 

@@ -111,6 +111,9 @@ def test_what_has_no_form_is_refused_in_query_and_body(
 ODD_FILTERS = {
     "a dict": {"a": 1},
     "an empty list": [],
+    "an empty text": "",
+    "blanks": " ",
+    "an item of nothing": ["a", ""],
     "a list with None": ["a", None],
     "a list of lists": [["a"]],
     "an item with a comma": ["a,b", "c"],
@@ -121,6 +124,12 @@ ODD_FILTERS = {
 def test_a_filter_by_which_nothing_would_be_filtered_is_refused(value: object) -> None:
     with pytest.raises(InvalidArgument, match="The query holds"):
         query_of({"codes": value})
+
+
+@pytest.mark.parametrize("query", ["ids=", "?ids", "a=1&ids=%20", "ids=&a=1"])
+def test_text_by_which_nothing_would_be_filtered_is_refused(query: str) -> None:
+    with pytest.raises(InvalidArgument, match="an empty text, by which nothing is filtered"):
+        query_of(query)
 
 
 @pytest.mark.parametrize("params", [5, ["ab", 1], [("a", "b", "c")], object()])
