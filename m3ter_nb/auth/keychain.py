@@ -137,7 +137,7 @@ class Keychain:
                 locked=True,
             ) from None
         if answer.trouble:
-            raise KeychainUnavailable(answer.trouble)
+            raise KeychainUnavailable(answer.trouble, locked=answer.locked)
         return None if answer.text is None else answer.text.open()
 
 
@@ -145,6 +145,7 @@ class Keychain:
 class _Answer:
     text: Sealed | None = None  # one that comes late waits here
     trouble: str = ""
+    locked: bool = False
 
 
 def _answer(question: Callable[[Any], str | None], answers: queue.SimpleQueue[_Answer]) -> None:
@@ -153,14 +154,18 @@ def _answer(question: Callable[[Any], str | None], answers: queue.SimpleQueue[_A
     # A backend raises what it likes (GLib.Error, a panic of native code): all of it means the same.
     with suppress(BaseException):
         import keyring
+        from keyring.errors import KeyringLocked
 
         backend = keyring.get_keyring()
         absent = backend.priority < _LEAST_PRIORITY
         if absent:
             answer = _Answer(trouble="this machine has no keychain that keyring recommends")
         else:
-            text = question(backend)
-            answer = _Answer(None if text is None else Sealed(text))
+            try:
+                text = question(backend)
+                answer = _Answer(None if text is None else Sealed(text))
+            except KeyringLocked:  # and nobody there, or no screen, to be asked for its password
+                answer = _Answer(trouble="the keychain is locked", locked=True)
     answers.put(answer)
 
 

@@ -366,6 +366,16 @@ def test_a_locked_keychain_remembers_nothing_and_says_so(use: Callable[[Any], An
     assert profiles() == []
 
 
+def test_a_keychain_that_says_that_it_is_locked_is_not_an_absent_one(use: Callable[[Any], Any]) -> None:
+    use(RaisingKeyring(keyring.errors.KeyringLocked))
+
+    with pytest.raises(KeychainUnavailable, match="is locked") as caught:
+        Keychain().read("default")
+
+    assert caught.value.locked
+    assert "is locked" in search({}).notes[0]
+
+
 class OfNoFamily(BaseException):
     """As native code raises it."""
 

@@ -158,3 +158,27 @@ def test_without_a_keychain_a_login_is_an_error_that_says_what_to_set(
 
     assert "CredentialsMissing: No credentials: set M3TER_API_KEY" in run(LOG_IN)
     assert "KeychainUnavailable: The profile cannot be read" in run(LOG_IN, "default")
+
+
+LOCK = """
+    import secretstorage
+    collection = secretstorage.get_default_collection(secretstorage.dbus_init())
+    print(collection.lock(), collection.is_locked())
+"""
+
+
+def test_a_locked_keychain_stops_no_plain_login_and_is_named_by_one_from_it(
+    service: dict[str, str], run: Callable[..., str], sandbox: Sandbox
+) -> None:
+    key = sandbox.keys.create_key()
+    remember(service, sandbox.url, key)
+    run(LOCK)
+
+    plain, named = run(LOG_IN), run(LOG_IN, "default")
+    said = remember(service, sandbox.url, key)
+
+    assert "CredentialsMissing: No credentials" in plain
+    assert "the keychain is locked" in plain
+    assert "KeychainUnavailable: The profile cannot be read: the keychain is locked" in named
+    assert "Not remembered: the keychain is locked" in said
+    assert key.secret not in plain + named + said
