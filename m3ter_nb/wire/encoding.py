@@ -172,18 +172,13 @@ def decode_body(content: bytes) -> tuple[Any, bool]:
     Told by a value, and not by an error: the error of a parser holds the whole text, which may hold a token.
     """
     try:
-        return json.loads(content, parse_float=_finite, parse_constant=_no_number), True
+        return json.loads(content, parse_constant=_refuse), True
     except (ValueError, RecursionError):
         return None, False
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _no_number(text)
-
-
-def _no_number(_text: str) -> Never:
-    raise ValueError("a number that no float holds")
+def _refuse(_constant: str) -> Never:
+    raise ValueError("NaN and Infinity are no values of JSON")
 
 
 def query_of(params: Any) -> str:

@@ -174,8 +174,8 @@ def test_bytes_in_a_buffer_are_no_list_of_numbers_in_a_query(value: object) -> N
         query_of({"codes": value})
 
 
-@pytest.mark.parametrize("number", ["NaN", "-Infinity", "Infinity", "1e999", "-1e999", "9" * 400 + ".0"])
-def test_an_answer_with_a_number_that_no_float_holds_is_no_json(number: str) -> None:
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "Infinity"])
+def test_an_answer_with_nan_or_infinity_is_no_json(number: str) -> None:
     assert decode_body(f'{{"data": [{{"total": {number}}}]}}'.encode()) == (None, False)
 
 
