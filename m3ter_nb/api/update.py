@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -17,7 +18,7 @@ from m3ter_nb.api.facts import fields_of, find, is_server_set, methods_of, relat
 from m3ter_nb.errors import InvalidArgument, UnexpectedAnswer, VersionConflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from m3ter_nb.api.facts import Operation
     from m3ter_nb.wire.answer import Answer
@@ -123,11 +124,10 @@ def read_edit(session: Calls, path: str, changes: Mapping[str, Any], remove: Ite
         InvalidArgument: what is asked for cannot be done without harm. Nothing was changed.
         ApiError, ConnectionFailed: as :meth:`M3terSession.request`.
     """
+    _check_kinds(changes, remove)
     removed = (remove,) if isinstance(remove, str) else tuple(remove)
     operation = _operation(path)
     _check_keys(changes, removed, operation)
-    if operation is not None:
-        tell_unknown_changes(operation, changes)
     answer = session.exchange("GET", path)
     before = _entity(answer.content, path)
     after = copy.deepcopy(before)
@@ -136,6 +136,8 @@ def read_edit(session: Calls, path: str, changes: Mapping[str, Any], remove: Ite
     for key in sorted(removed, key=_from_the_end, reverse=True):
         _remove(after, key.split("."))
     _check_whole(before, after, {_head(key) for key in (*changes, *removed)}, operation)
+    if operation is not None:
+        tell_unknown_changes(operation, changes)
     return Edit(path, operation, before, after, session.decode(answer))
 
 
@@ -175,6 +177,13 @@ def _operation(path: str) -> Operation | None:
     return operation
 
 
+def _check_kinds(changes: object, remove: object) -> None:
+    if not isinstance(changes, Mapping) or not isinstance(remove, Iterable):
+        raise InvalidArgument(
+            "What changes is a dict of fields and values, and what goes a list of fields. Nothing was sent."
+        )
+
+
 def _check_keys(changes: Mapping[Any, Any], removed: tuple[Any, ...], operation: Operation | None) -> None:
     for key in (*changes, *removed):
         if not isinstance(key, str) or not all(key.split(".")):
@@ -185,8 +194,10 @@ def _check_keys(changes: Mapping[Any, Any], removed: tuple[Any, ...], operation:
         writable = operation is not None and head in fields_of(operation.body)
         if head in _ALWAYS_SET_BY_SERVER or (is_server_set(head) and not writable):
             raise InvalidArgument(f"{head} is set by m3ter alone; leave it out. Nothing was sent.")
-    if twice := sorted(set(changes) & set(removed)):
-        raise InvalidArgument(f"{twice[0]} is both set and removed: keep one of them. Nothing was sent.")
+    if twice := next(
+        (key for key in changes if any(f"{key}.".startswith(f"{gone}.") for gone in removed)), ""
+    ):
+        raise InvalidArgument(f"{twice} is both set and removed: keep one of them. Nothing was sent.")
 
 
 def _check_whole(
@@ -210,6 +221,10 @@ def _check_whole(
             f"{'each of them' if len(lost) > 1 else 'it'} too. Nothing was sent."
         )
     if masked := next(_masked_keys(after, ""), None):
+        if masked not in _masked_keys(before, ""):
+            raise InvalidArgument(
+                f"{masked} would be set to a mask: give the value itself. Nothing was sent."
+            )
         raise InvalidArgument(
             f"{masked} came masked, and the mask would overwrite it: set {masked} too. Nothing was sent."
         )

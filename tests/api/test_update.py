@@ -15,7 +15,7 @@ from m3ter_nb.api.exact import decode_exactly, encode_exactly
 from m3ter_nb.api.update import differences, read_edit
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.errors import InvalidArgument, M3terWarning, NotFound, VersionConflict
-from odd_servers import OddServer, Seen, json_answer, token_answer
+from odd_servers import OddServer, Seen, answer, json_answer, token_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,7 +118,7 @@ def test_places_of_a_list_are_changed_and_removed_by_number(session: M3terSessio
         InvalidArgument, match=r"dataFields\.4\.name names no place of a list that has places 0 to 3"
     ):
         session.update(f"meters/{meter['id']}", {"dataFields.4.name": "x"})
-    with pytest.raises(InvalidArgument, match="leads into what is no object"), pytest.warns(M3terWarning):
+    with pytest.raises(InvalidArgument, match="leads into what is no object"):
         session.update(f"meters/{meter['id']}", {"name.first": "x"})
 
 
@@ -183,6 +183,35 @@ def test_a_malformed_key_is_refused(
         session.update(at(account), {key: "x"}, remove=remove)
 
 
+ODD_CHANGES: dict[str, tuple[Any, Any, str]] = {
+    "nothing": (None, (), "is a dict"),
+    "pairs": ([("name", "x")], (), "is a dict"),
+    "no list of what goes": ({}, None, "a list of fields"),
+    "set and removed": ({"name": "x"}, ["name"], "both set and removed"),
+    "set in what is removed": ({"customFields.tier": "x"}, ["customFields"], "both set and removed"),
+    "set to a mask": ({"name": "••••"}, (), "would be set to a mask"),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("changes", "remove", "told"), ODD_CHANGES.values(), ids=ODD_CHANGES)
+def test_changes_that_make_no_sense_are_refused(
+    session: M3terSession, account: dict[str, Any], changes: Any, remove: Any, told: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=told):
+        session.update(at(account), changes, remove=remove)
+
+    assert session.get(at(account))["version"] == account["version"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_refused_is_not_said_to_be_sent_all_the_same(
+    session: M3terSession, account: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidArgument, match="leads into"):
+        session.update(at(account), {"name.first": "x"})
+
+
 def test_a_field_that_the_put_does_not_take_is_warned_of(
     session: M3terSession, account: dict[str, Any]
 ) -> None:
@@ -239,7 +268,7 @@ class Scripted:
     def __init__(self, entity: bytes, put: Callable[[bytes], bytes] | None = None) -> None:
         self.entities = [entity]
         self.puts: list[bytes] = []
-        self.put = put or (lambda body: json_answer(json.loads(body)))
+        self.put = put or (lambda body: answer(200, body))
 
     def respond(self, seen: Seen) -> list[Any]:
         """Answer one request."""
