@@ -117,7 +117,7 @@ class Cluster:
 
     def _check_versions(self) -> None:
         client = self._client
-        if not client.scheduler_info()["workers"]:
+        if not client.nthreads():
             raise InvalidArgument(
                 "The Dask cluster has no worker. Wait for one, with client.wait_for_workers(1)."
             )
@@ -142,12 +142,13 @@ class Cluster:
         Raises:
             UnsafeDestination: the scheduler or a worker is reached over a plain line.
         """
-        info = self._client.scheduler_info()
+        # Not the workers of scheduler_info(), which in some versions of distributed are five at most.
+        threads: dict[str, int] = self._client.nthreads()
         reached = str(getattr(self._client.scheduler, "address", ""))
-        _check_lines([reached, info["address"], *info["workers"]])
+        _check_lines([reached, self._client.scheduler_info()["address"], *threads])
         slots: Counter[str] = Counter()
-        for address, worker in info["workers"].items():
-            slots[urlsplit(address).hostname or ""] += worker["nthreads"]
+        for address, number in threads.items():
+            slots[urlsplit(address).hostname or ""] += number
         return dict(slots)
 
     def examined(self, latest: np.datetime64) -> Iterator[Piece]:

@@ -304,6 +304,22 @@ def test_a_plain_cluster_is_refused_before_anything_is_sent(
     assert (used.requests(), plugins_of(cluster)) == (0, [])
 
 
+def test_every_worker_is_looked_at_where_the_client_tells_of_a_few(
+    used: Used, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = cluster.scheduler_info()
+    monkeypatch.setattr(distributed.Client, "scheduler_info", lambda _: {**told, "workers": {}})
+    workers = list(cluster.nthreads())
+    checked: list[str] = []
+    monkeypatch.setattr(dask_cluster, "_check_lines", checked.extend)
+
+    used.submit(dd.from_pandas(usage(100), npartitions=2), key=["event_id"])
+
+    assert len(workers) == 2
+    assert set(workers) <= set(checked)
+    assert used.asked("COUNT") == 100
+
+
 def test_workers_of_another_version_are_one_error(
     used: Used, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
