@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 from zoneinfo import ZoneInfo
 
 from m3ter_nb.errors import InvalidArgument
@@ -11,8 +13,7 @@ from m3ter_nb.usage.meter import Columns
 from m3ter_nb.usage.pace import DEFAULT_RATE, checked_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from os import PathLike
+    from collections.abc import Callable, Sequence
 
     from m3ter_nb.usage.report import UsageReport
 
@@ -79,7 +80,10 @@ class Options:
         for name, allowed in (("new_accounts", ("refuse", "create")), ("invalid", ("refuse", "skip"))):
             if getattr(self, name) not in allowed:
                 raise InvalidArgument(f"{name}= is {' or '.join(map(repr, allowed))}.")
+        self._check_names()
         _check_number(self.threads, "threads", 1, _MOST_THREADS)
+        if not isinstance(_untyped(self.threads), int):
+            raise InvalidArgument("threads= is a whole number.")
         _check_number(self.confirm, "confirm", 0, _DAY)
         _check_number(self.patience, "patience", 0, _DAY)
         checked_rate(self.rate)
@@ -91,6 +95,24 @@ class Options:
                 f"There is no time zone {self.timezone!r}; name one as 'Europe/London'."
             ) from None
 
+    def _check_names(self) -> None:
+        for name in ("account", "ts", "ets", "uid"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and (value is not None or name in ("account", "ts")):
+                raise InvalidArgument(f"{name}= is the name of one column.")
+        key, columns, journal = _untyped(self.key), _untyped(self.columns), _untyped(self.journal)
+        if key is not None and not (
+            isinstance(key, Collection) and all(isinstance(each, str) for each in key)
+        ):
+            raise InvalidArgument("key= is the name of a column, or several of them.")
+        if not (
+            isinstance(columns, Mapping)
+            and all(isinstance(each, str) for pair in columns.items() for each in pair)
+        ):
+            raise InvalidArgument('columns= names columns by the fields of the meter: {"region": "zone"}.')
+        if journal is not None and not (isinstance(journal, (str, PathLike)) and fspath(journal)):
+            raise InvalidArgument("journal= is a path, or None for no journal.")
+
     @property
     def chosen(self) -> Columns:
         """Which column holds what."""
@@ -101,8 +123,14 @@ class Options:
             self.ets,
             dict(self.columns),
             self.uid,
-            tuple(key) if key is not None else None,
+            # In one order, however they are named: it is part of the uid.
+            tuple(sorted(set(key))) if key is not None else None,
         )
+
+
+def _untyped(value: Any) -> Any:
+    """Return an argument as what a caller may really have given."""
+    return value
 
 
 def _check_number(value: object, name: str, least: float, most: float) -> None:

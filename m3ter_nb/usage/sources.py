@@ -310,7 +310,13 @@ def _arrow(module: str) -> Any:
 
 def _from_arrow(given: Any) -> pd.DataFrame:
     pa = _arrow("pyarrow")
-    return _typed(pa.RecordBatchReader.from_stream(given).read_all())
+    try:
+        table = pa.RecordBatchReader.from_stream(given).read_all()
+    except pa.ArrowException as error:  # one column without a table, as a Series is
+        raise InvalidArgument(
+            f"{type(given).__name__} is no table: {' '.join(str(error).split())[:200]}"
+        ) from None
+    return _typed(table)
 
 
 def _typed(table: Any) -> pd.DataFrame:

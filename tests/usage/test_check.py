@@ -185,6 +185,16 @@ def test_rounded_numbers_and_long_uids_are_told(used: Used) -> None:
         ({"uid": "id"}, "no column 'id'"),
         ({"uid": "event_id", "key": "event_id"}, "exclude each other"),
         ({"key": []}, "names no column"),
+        ({"key": 5}, "name of a column, or several"),
+        ({"key": [5]}, "name of a column, or several"),
+        ({"account": None}, "account= is the name of one column"),
+        ({"ts": 3}, "ts= is the name of one column"),
+        ({"uid": ["event_id"]}, "uid= is the name of one column"),
+        ({"columns": "region"}, "by the fields of the meter"),
+        ({"columns": ["region"]}, "by the fields of the meter"),
+        ({"columns": {"region": 7}}, "by the fields of the meter"),
+        ({"journal": 5}, "journal= is a path"),
+        ({"journal": ""}, "journal= is a path"),
         ({"timezone": "Mars/Olympus"}, "no time zone"),
         ({"new_accounts": "maybe"}, "'refuse' or 'create'"),
     ],
@@ -210,7 +220,9 @@ def test_an_empty_source_is_said_and_sends_nothing(used: Used) -> None:
     assert repr(sent) == "No rows for api_requests: nothing was sent."
 
 
-@pytest.mark.parametrize("source", [5, None, b"x", {"a": 1}, "nowhere.csv", "no-*.csv", ["x"]])
+@pytest.mark.parametrize(
+    "source", [5, None, b"x", {"a": 1}, "nowhere.csv", "no-*.csv", ["x"], pd.Series([1])]
+)
 def test_what_is_no_source_is_an_error(used: Used, source: Any) -> None:
     with pytest.raises(InvalidArgument):
         used.session.check_usage(source, "api_requests")

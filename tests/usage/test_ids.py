@@ -177,3 +177,17 @@ def test_rows_sent_again_from_a_csv_count_once_by_a_key_of_days_and_numbers(
     used.submit(tmp_path / "usage.csv", key=["day", "seq"], journal=None)
 
     assert used.counted() == (300, frame["requests"].sum())
+
+
+def test_the_order_in_which_key_columns_are_named_is_no_part_of_the_uid(used: Used) -> None:
+    frame = usage(50)
+
+    for key in (
+        ["region", "event_id"],
+        ["event_id", "region"],
+        {"region", "event_id"},
+        ["event_id", "region", "region"],
+    ):
+        used.submit(frame, key=key, journal=None)
+
+    assert used.counted() == (50, frame["requests"].sum())
