@@ -121,14 +121,17 @@ def log_in_after_a_refusal(page: Page) -> None:
     expect(page.get_by_text("Logged in to m3ter", exact=True)).to_be_visible(timeout=30_000)
 
 
+@pytest.mark.parametrize("mode", ["run", "edit"])
 @pytest.mark.parametrize("shown", ["mo.ui.anywidget(form)", "form"], ids=["anywidget", "bare"])
 def test_marimo_logs_in_by_the_form_and_goes_on_with_the_session(
-    page: Page, sandbox: Sandbox, tmp_path: Path, shown: str
+    page: Page, sandbox: Sandbox, tmp_path: Path, shown: str, mode: str
 ) -> None:
     bin_folder = environment("marimo", "marimo") / "bin"
     (tmp_path / "app.py").write_text(MARIMO.replace("SHOWN", shown))
+    # The editor runs no cell by itself unless told to.
+    (tmp_path / "pyproject.toml").write_text("[tool.marimo.runtime]\nauto_instantiate = true\n")
     port = free_port()
-    command = [str(bin_folder / "marimo"), "run", "app.py", "--headless", "--no-token", "--port", str(port)]
+    command = [str(bin_folder / "marimo"), mode, "app.py", "--headless", "--no-token", "--port", str(port)]
 
     with served(command, f"http://127.0.0.1:{port}", tmp_path, M3TER_BASE_URL=sandbox.url) as url:
         page.goto(url)
@@ -158,14 +161,12 @@ def test_voila_logs_in_by_the_form(page: Page, sandbox: Sandbox, tmp_path: Path,
         log_in_after_a_refusal(page)
 
 
-@pytest.fixture
-def xeus(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Return a client of a running xeus-python, with the extension loaded."""
-    folder = environment("xeus", "xeus-python")
-    monkeypatch.setenv("M3TER_BASE_URL", sandbox.url)
+@contextmanager
+def kernel(folder: Path, name: str) -> Iterator[Any]:
+    """Run a kernel of an environment, with the extension loaded, and give a client of it."""
     specs = KernelSpecManager(kernel_dirs=[str(folder / "share" / "jupyter" / "kernels")])
-    # The tests' kernels talk over Unix sockets; this one knows TCP alone.
-    manager = KernelManager(kernel_name="xpython", kernel_spec_manager=specs, transport="tcp", ip="127.0.0.1")
+    # The tests' kernels talk over Unix sockets; xeus-python knows TCP alone.
+    manager = KernelManager(kernel_name=name, kernel_spec_manager=specs, transport="tcp", ip="127.0.0.1")
     assert manager.kernel_spec is not None
     manager.kernel_spec.argv[0] = str(folder / "bin" / "python")
     manager.start_kernel(env=dict(os.environ))
@@ -176,6 +177,14 @@ def xeus(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     yield client
     client.stop_channels()
     manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def xeus(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return a client of a running xeus-python."""
+    monkeypatch.setenv("M3TER_BASE_URL", sandbox.url)
+    with kernel(environment("xeus", "xeus-python"), "xpython") as client:
+        yield client
 
 
 def published_by(client: Any, code: str, *answers: str) -> list[dict[str, Any]]:
@@ -192,19 +201,49 @@ def published_by(client: Any, code: str, *answers: str) -> list[dict[str, Any]]:
     return published
 
 
-def test_xeus_python_shows_the_form_and_takes_its_buffer(xeus: Any) -> None:
-    shown = published_by(xeus, "%m3ter_login --form")
+def form_in(client: Any, code: str) -> str:
+    """Run a cell that shows the form, and return the name of its model."""
     (view,) = [
         content["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
-        for content in shown
+        for content in published_by(client, code)
         if "application/vnd.jupyter.widget-view+json" in content.get("data", {})
     ]
-    data = {"method": "custom", "content": {"type": "submit"}}
-    message = xeus.session.msg("comm_msg", {"comm_id": view, "data": data})
-    fields = json.dumps({"key_id": DEMO_KEY_ID, "secret": DEMO_SECRET}).encode()
-    xeus.session.send(xeus.shell_channel.socket, message, buffers=[fields])
+    return str(view)
+
+
+def tell(client: Any, view: str, kind: str, buffer: bytes) -> None:
+    """Send a message of the form's view, with one buffer."""
+    data = {"method": "custom", "content": {"type": kind}}
+    message = client.session.msg("comm_msg", {"comm_id": view, "data": data})
+    client.session.send(client.shell_channel.socket, message, buffers=[buffer])
+
+
+FIELDS = json.dumps({"key_id": DEMO_KEY_ID, "secret": DEMO_SECRET}).encode()
+
+
+def test_xeus_python_shows_the_form_and_takes_its_buffer(xeus: Any) -> None:
+    tell(xeus, form_in(xeus, "%m3ter_login --form"), "submit", FIELDS)
 
     assert DEMO_ORG_ID in json.dumps(published_by(xeus, "print(m3ter_session.org_id)"))
+
+
+@pytest.mark.parametrize("version", ["6.29.5", "7.4.0"])
+def test_an_ipykernel_old_or_new_knows_that_the_form_was_drawn_and_takes_its_buffer(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setenv("M3TER_BASE_URL", sandbox.url)
+    with kernel(environment(f"ipykernel-{version}", f"ipykernel=={version}"), "python3") as client:
+        view = form_in(client, "login = %m3ter_login --form\nlogin")
+        tell(client, view, "shown", b"\0")
+        told = json.dumps(published_by(client, "m3ter_session.org_id"))
+        if version.startswith("6"):
+            waited = json.dumps(published_by(client, "await login"))
+            assert "ipykernel 7.4" in waited
+        tell(client, view, "submit", FIELDS)
+
+        assert DEMO_ORG_ID in json.dumps(published_by(client, "print(m3ter_session.org_id)"))
+        assert "submit the form" in told
+        assert "--prompt" not in told
 
 
 def test_xeus_python_asks_at_a_prompt(xeus: Any) -> None:
