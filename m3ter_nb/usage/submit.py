@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +194,8 @@ class _Sending:
             _by_content=job.columns.uid is None and job.columns.key is None,
         )
         self._run: Run | None = None
+        self._given_up = False
+        self._lock = threading.Lock()
         self._before: Tally | None = None
         self._last_event: str | None = None
         self._unasked = ""
@@ -224,7 +228,7 @@ class _Sending:
                 f"{str(failure).rstrip('.')}. {self._so_far()} Run the cell again: it goes on where it stopped.",
                 submission=self.submission,
             ) from failure
-        if self._journal is not None:
+        if self._journal is not None and not self._given_up:
             self._journal.finish()
 
     def _so_far(self) -> str:
@@ -254,7 +258,11 @@ class _Sending:
             run.since if run is not None else self._began.wall,
             None if run is not None and run.goes_on else self._last_event,
             self.repeated,
-            lambda: self._job.open_journal(self._channel) if self._journal is not None else None,
+            lambda: (
+                self._job.open_journal(self._channel)
+                if self._journal is not None and not self._given_up
+                else None
+            ),
             self._by_account_and_day,
             by_uid=self._job.columns.uid is not None,
             by_content=self._job.columns.uid is None and self._job.columns.key is None,
@@ -367,8 +375,8 @@ class _Sending:
         for row in outcome.repeated:
             self.repeated[first + row] = True
         accepted = [first + row for row, fate in enumerate(outcome.fates) if fate == Fate.ACCEPTED]
-        if accepted and self._journal is not None and self._run is not None:
-            self._journal.add(partitions.batch(accepted), self._run)
+        if accepted:
+            self._keep(partitions.batch(accepted))
         self._progress(len(accepted))
 
     def _pieces(self) -> Iterator[Batch]:
@@ -455,10 +463,24 @@ class _Sending:
             self.repeated[position] = True
 
     def _accepted(self, batch: Batch) -> None:
-        if self._journal is not None and self._run is not None:
-            self._journal.add(batch, self._run)
+        self._keep(batch)
         self.submission.mark(batch.positions, Fate.ACCEPTED)
         self._progress(len(batch))
+
+    def _keep(self, batch: Batch) -> None:
+        """Note accepted rows in the journal; one that cannot be written any more is given up, and it is said once."""
+        if self._journal is None or self._run is None or self._given_up:
+            return
+        try:
+            self._journal.add(batch, self._run)
+        except sqlite3.DatabaseError as error:
+            with self._lock:
+                told, self._given_up = self._given_up, True
+            if not told:
+                self._channel.notify(
+                    f"The journal {self._journal.path} cannot be written ({error}). What is accepted from here on will be "
+                    "sent again when the cell runs again, and counted once."
+                )
 
     def _refused(self, batch: Batch, error: M3terError) -> None:
         reason = " ".join(str(getattr(error, "reason", "") or error).split())

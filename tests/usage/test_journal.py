@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from m3ter_nb.errors import Interrupted, InvalidArgument
-from m3ter_nb.usage.journal import Journal, journal_path
+from m3ter_nb.usage.journal import Journal, Run, journal_path
 from usage_frames import usage
 
 if TYPE_CHECKING:
+    from m3ter_nb.usage.measurements import Batch
     from usage_frames import Used
 
 ABOUT = {"host": "https://api.m3ter.com", "organization": "o", "meter": "m"}
@@ -189,6 +190,28 @@ def test_a_folder_that_cannot_be_written_means_no_journal(
 
     assert (sent.journal, sent.confirmed) == (None, True)
     assert "No journal is kept" in caplog.text
+
+
+def test_a_journal_that_cannot_be_written_any_more_ends_no_run_and_is_told_once(
+    used: Used, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = usage(5000)
+    add, written = Journal.add, [0]
+
+    def full(self: Journal, batch: Batch, run: Run) -> None:
+        written[0] += 1
+        if written[0] > 2:
+            raise sqlite3.OperationalError("database or disk is full")
+        add(self, batch, run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", full)
+        sent = used.submit(frame)
+    again = used.submit(frame)
+
+    assert (sent.confirmed, again.confirmed) == (True, True)
+    assert used.counted() == (5000, frame["requests"].sum())
+    assert sum("cannot be written" in record.message for record in caplog.records) == 1
 
 
 def test_the_check_makes_no_journal(used: Used) -> None:
