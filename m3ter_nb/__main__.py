@@ -132,7 +132,8 @@ def _organization(session: M3terSession) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ def _parse(text: str, profile: str) -> Entry | None:
             clean(fields["host"], BASE_URL)[0],
             clean(fields["org_id"] or "", ORG_ID)[0] or None,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, M3terError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, M3terError):
         raise KeychainUnavailable(
             f"the keychain's entry {SERVICE}/{profile} is not as m3ter_nb writes it; %m3ter_logout --forget {profile} "
             "takes it out"

@@ -228,7 +228,7 @@ def _read_list() -> dict[str, Profile]:
     path = _list_path()
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["profiles"] if path is not None else []
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     found = [_row(row) for row in rows] if isinstance(rows, list) else []
     return {profile.name: profile for profile in found if profile is not None}

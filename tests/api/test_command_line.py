@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import getpass
+import io
 import json
 import sys
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 
 from keychains import MemoryKeyring
 from m3ter_nb.__main__ import main
+from m3ter_nb.auth.profiles import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,3 +139,13 @@ def test_on_a_public_machine_nothing_is_asked(
 
     assert main(["login"]) == 1
     assert "Binder machines are public" in capsys.readouterr().err
+
+
+def test_a_terminal_of_few_letters_lists_every_organization(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = [Profile("default", "https://api.m3ter.com", organization="表 & Söhne")]
+    monkeypatch.setattr("m3ter_nb.__main__.profiles", lambda: known)
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+
+    assert main(["profiles"]) == 0
+    assert rb"\u8868 & S\xf6hne" in written.getvalue()

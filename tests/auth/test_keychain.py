@@ -420,7 +420,7 @@ def test_without_the_package_a_login_goes_on_and_a_named_profile_says_what_to_in
         recall("default", {})
 
 
-@pytest.mark.parametrize("text", ["no JSON", "{}", '{"profile": "default"}', "[1]", "null"])
+@pytest.mark.parametrize("text", ["no JSON", "{}", '{"profile": "default"}', "[1]", "null", "[" * 100_000])
 def test_an_entry_that_is_not_ours_is_an_error_of_its_own_and_can_be_forgotten(
     memory: MemoryKeyring, text: str
 ) -> None:
@@ -466,6 +466,7 @@ def test_the_list_is_for_the_user_alone(memory: MemoryKeyring) -> None:
 
 ODD_LISTS = {
     "no JSON": "{",
+    "too deep": "[" * 100_000,
     "no list": '{"profiles": 5}',
     "no rows": '{"profiles": [1, null, {}]}',
     "a name that none is": '{"profiles": [{"name": "a b", "host": "https://a.example"}]}',
