@@ -7,6 +7,7 @@ first magic that needs them.
 from __future__ import annotations
 
 from functools import cached_property, partial
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import (
@@ -346,7 +347,9 @@ class M3terMagics(Magics):
         manager = self._shell.magics_manager
         manager.registry.pop(type(self).__name__, None)
         for kind in manager.magics.values():
-            for name in [name for name, magic in kind.items() if getattr(magic, "__self__", None) is self]:
+            # No look at an attribute of the others: IPython's lazy ones would be loaded by it.
+            bound = [(name, magic) for name, magic in kind.items() if isinstance(magic, MethodType)]
+            for name in [name for name, magic in bound if magic.__self__ is self]:
                 del kind[name]
 
     def _submit_words(self, before: str) -> list[str]:

@@ -707,6 +707,15 @@ def test_unload_says_what_has_ended_and_is_silent_where_nothing_has(
     assert "unloaded: logged out and the sandbox has stopped." in capsys.readouterr().out
 
 
+def test_unload_loads_no_magics_that_nobody_used(shell: InteractiveShell) -> None:
+    """IPython imports most of its own magics when they are first looked at."""
+    loaded = set(shell.magics_manager.registry)
+
+    shell.extension_manager.unload_extension("m3ter_nb")
+
+    assert set(shell.magics_manager.registry) == loaded - {"M3terMagics"}
+
+
 def test_unload_takes_back_everything(shell: InteractiveShell) -> None:
     from IPython.core.interactiveshell import InteractiveShell as Plain
 
