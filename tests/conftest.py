@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 import over_ipc  # noqa: F401 - before any kernel starts
 from clocks import TwoClocks
 from sandbox_fixtures import _shared_sandbox, api, sandbox, settable_clock  # noqa: F401 - fixtures
+
+# jsonschema, where it finds this, compiles a grammar of internationalized URLs: three seconds of every process, for a
+# format that no schema here names.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 # A red test is to be red for what was changed: the same examples each time. `make seeds` looks further.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -96,7 +101,9 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
 
     monkeypatch.setitem(os.environ, "IPYTHONDIR", str(Path.home() / ".ipython"))
     InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    # Without colours a traceback takes a quarter of the time, and no mark in it is cut by an escape sequence.
+    config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
+    made = InteractiveShell.instance(config=config)
     made.extension_manager.load_extension("m3ter_nb")
     yield made
     made.extension_manager.unload_extension("m3ter_nb")
