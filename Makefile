@@ -29,8 +29,10 @@ demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what i
 	@$(BIN)/python -m nbconvert --to markdown --execute --stdout --log-level=ERROR \
 		--NbConvertBase.display_data_priority=text/plain $(NOTEBOOK)
 
-quick: check  ## run the linters and every test that needs no browser, notebook or network (a few minutes on two cores)
-	$(PYTEST) -q $(PARALLEL) -m "not browser and not notebook and not network and not slow and not more"
+quick: $(VENV)/.test  ## run the linters and every test that needs no browser, notebook or network and is not slow (three minutes on two cores)
+	$(MAKE) --no-print-directory check & checks=$$!; \
+		$(PYTEST) -q $(PARALLEL) --hypothesis-profile=brief -m "not browser and not notebook and not network and not more and not slow"; tests=$$?; \
+		wait $$checks && exit $$tests
 
 test: time-of-test check browser  ## run what CI runs on every change: linters, tests, browsers, notebooks
 	$(PYTEST) $(PARALLEL) -m "not browser and not more" --durations=20 --cov --cov-report=
@@ -46,7 +48,7 @@ seeds: $(VENV)/.test  ## run the tests on random data with SEEDS other seeds
 	done
 
 time-of-test:
-	@echo "make test takes about 20 minutes on two cores; make quick takes a few."
+	@echo "make test takes about 20 minutes on two cores; make quick takes about three."
 
 time-of-more:
 	@echo "make test-more takes about 10 minutes on two cores."

@@ -30,8 +30,10 @@ from sandbox_fixtures import _shared_sandbox, api, sandbox, settable_clock  # no
 # format that no schema here names.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-# A red test is to be red for what was changed: the same examples each time. `make seeds` looks further.
+# A red test is to be red for what was changed: the same examples each time. `make quick` tries the
+# first of them (`brief`), `make seeds` looks further.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("brief", derandomize=True, deadline=None, max_examples=20)
 hypothesis.settings.register_profile("explore", deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("repeatable")
 

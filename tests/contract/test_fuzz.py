@@ -40,7 +40,7 @@ values = st.recursive(
     ),
 )
 relaxed = settings(
-    max_examples=250,
+    max_examples=settings.default.max_examples * 5 // 2,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -16,6 +16,8 @@ from processes import Bench, benchmark_server, counts, forget_counts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CHANGES = st.lists(st.one_of(st.just("insert"), st.integers(0, 30)), max_size=4)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(0, 12),
     size=st.integers(1, 5),

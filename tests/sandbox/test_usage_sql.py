@@ -133,7 +133,7 @@ def comparable(rows: list[dict[str, Any]]) -> list[str]:
     )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_ones=st.lists(measurements(), min_size=1, max_size=12), wanted=queries)
 def test_sql_and_python_agree(
     organization: tuple[Client, dict[str, Meter], dict[str, str]],

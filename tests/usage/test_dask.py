@@ -62,6 +62,7 @@ def plugins_of(client: Any) -> list[str]:
     return [name for name in names if name.startswith("m3ter-usage")]
 
 
+@pytest.mark.slow
 def test_every_row_counts_once_and_the_same_line_again_sends_nothing(used: Used, cluster: Any) -> None:
     frame = usage(5000)
     parts = dd.from_pandas(frame, npartitions=5)
@@ -82,6 +83,7 @@ def test_every_row_counts_once_and_the_same_line_again_sends_nothing(used: Used,
     assert (again.already, again.accepted, again.confirmed, used.requests() - before) == (5000, 0, True, 0)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_no_error_in_the_log_of_the_cluster(
     used: Used, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +100,7 @@ def test_a_run_leaves_no_error_in_the_log_of_the_cluster(
     assert said == []
 
 
+@pytest.mark.slow
 def test_identical_rows_of_two_partitions_count_each_by_their_key(used: Used, cluster: Any) -> None:
     frame = usage(300)
     twins = frame.head(100).assign(event_id=[f"twin-{number}" for number in range(100)])
@@ -108,6 +111,7 @@ def test_identical_rows_of_two_partitions_count_each_by_their_key(used: Used, cl
     assert used.counted() == (400, frame["requests"].sum() + twins["requests"].sum())
 
 
+@pytest.mark.slow
 def test_without_uid_and_key_nothing_is_sent_and_it_says_why(used: Used, cluster: Any) -> None:
     with pytest.raises(InvalidArgument, match=r"identical rows in two partitions one would be lost"):
         used.submit(dd.from_pandas(usage(100), npartitions=2))
@@ -115,6 +119,7 @@ def test_without_uid_and_key_nothing_is_sent_and_it_says_why(used: Used, cluster
     assert used.requests() == 0
 
 
+@pytest.mark.slow
 def test_equal_keys_with_other_content_in_two_partitions_are_a_problem(used: Used, cluster: Any) -> None:
     frame = usage(200)
     frame.loc[150, "event_id"] = frame.loc[3, "event_id"]
@@ -133,6 +138,7 @@ def test_equal_keys_with_other_content_in_two_partitions_are_a_problem(used: Use
     assert used.counted() == (198, frame["requests"].drop([150, 199]).sum())
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(used: Used, cluster: Any) -> None:
     frame = usage(12_000)
     pids = list(cluster.run(os.getpid).values())
@@ -153,6 +159,7 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(used: Used, cluster: 
     assert plugins_of(cluster) == []
 
 
+@pytest.mark.slow
 def test_a_token_that_ends_in_the_middle_is_renewed_on_the_workers(
     credentials: Credentials, cluster: Any
 ) -> None:
@@ -169,6 +176,7 @@ def test_a_token_that_ends_in_the_middle_is_renewed_on_the_workers(
         assert sum(record.path.endswith("/oauth/token") for record in sandbox.log) > 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_stops_the_workers_and_goes_on_later(
     used: Used, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +201,7 @@ def test_an_interrupted_run_stops_the_workers_and_goes_on_later(
     assert used.counted() == (8000, frame["requests"].sum())
 
 
+@pytest.mark.slow
 def test_a_refusal_that_is_no_age_of_the_token_ends_the_run(used: Used, cluster: Any) -> None:
     used.sandbox.faults.fail(403, 1000, "/measurements")
 
@@ -203,6 +212,7 @@ def test_a_refusal_that_is_no_age_of_the_token_ends_the_run(used: Used, cluster:
     assert plugins_of(cluster) == []
 
 
+@pytest.mark.slow
 def test_the_token_is_in_no_task_no_dump_and_no_log(used: Used, cluster: Any, tmp_path: Path) -> None:
     token = used.session.token.reveal()
     control = "control-" + token[:20][::-1]
@@ -293,6 +303,7 @@ def test_a_worker_that_joins_over_a_plain_line_is_handed_no_token() -> None:
     assert scheduler.events == [{"unsafe": "tcp://10.0.0.1:1"}]
 
 
+@pytest.mark.slow
 def test_a_plain_cluster_is_refused_before_anything_is_sent(
     used: Used, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +315,7 @@ def test_a_plain_cluster_is_refused_before_anything_is_sent(
     assert (used.requests(), plugins_of(cluster)) == (0, [])
 
 
+@pytest.mark.slow
 def test_every_worker_is_looked_at_where_the_client_tells_of_a_few(
     used: Used, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +332,7 @@ def test_every_worker_is_looked_at_where_the_client_tells_of_a_few(
     assert used.asked("COUNT") == 100
 
 
+@pytest.mark.slow
 def test_workers_of_another_version_are_one_error(
     used: Used, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,6 +367,7 @@ def test_without_a_client_it_says_how_to_start_one(used: Used) -> None:
             used.submit(dd.from_pandas(usage(10), npartitions=1), key=["event_id"])
 
 
+@pytest.mark.slow
 def test_partitions_with_an_index_of_their_own_name_rows_by_position(used: Used, cluster: Any) -> None:
     frame = usage(60)
     frame.loc[45, "region"] = None
