@@ -279,8 +279,9 @@ class _Tokens:
         """Return the Authorization header."""
         return Hidden("Bearer " + self.token())
 
-    def after_refusal(self, token: Token, challenge: str | None = None) -> Token | None:
+    def after_refusal(self, token: Token, challenge: str | None = None, *, call: str = "") -> Token | None:
         """Wait for a newer token than one that was refused; None where the client says that it is not to blame."""
+        del call  # the client decides which token is to blame, whatever the call
         refused = fingerprint(token.reveal())
         if self.plugin().mark == refused:
             self._worker.log_event(self._run, {"refused": refused, "challenge": (challenge or "")[:1000]})
@@ -293,6 +294,9 @@ class _Tokens:
                 return None
             time.sleep(_NAP)
         return None
+
+    def note_answer(self, call: str, challenge: str | None = None, *, refused: bool) -> None:
+        """Note nothing: whether a newer token helps is for the client's source to know."""
 
 
 # One pace a worker and run: the limit of five minutes is over many partitions.
