@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from os import PathLike
+from types import NoneType
 from typing import TYPE_CHECKING
 
 from m3ter_nb.api.session import M3terSession
@@ -10,7 +12,7 @@ from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.grant import fetch_token
 from m3ter_nb.auth.search import recall, search
 from m3ter_nb.auth.settings import find_settings, read_environ
-from m3ter_nb.auth.source import DEFAULT_MARGIN, TokenSource
+from m3ter_nb.auth.source import DEFAULT_MARGIN, TokenSource, check_margin
 from m3ter_nb.auth.token import Token, ready_token
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, LoginRefused
 from m3ter_nb.hiding import without_frames
@@ -25,7 +27,6 @@ from m3ter_nb.wire.transport import (
 )
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
     from m3ter_nb.auth.settings import Settings
@@ -41,7 +42,7 @@ def login(
     org_id: str | None = None,
     profile: str | None = None,
     refresh: bool = True,
-    dotenv: str | os.PathLike[str] | None = None,
+    dotenv: str | PathLike[str] | None = None,
     timeout: Timeout | tuple[float, float] | float = DEFAULT_TIMEOUT,
     total_timeout: float = DEFAULT_TOTAL_TIMEOUT,
     max_answer_bytes: int = DEFAULT_MAX_ANSWER_BYTES,
@@ -87,13 +88,15 @@ def login(
 
 
 def _settled(
-    credentials: Credentials | None, profile: str | None, dotenv: str | os.PathLike[str] | None
+    credentials: Credentials | None, profile: str | None, dotenv: str | PathLike[str] | None
 ) -> Settings:
     """Return what to log in with: what was handed over, else what is found."""
     if credentials is not None and not isinstance(credentials, Credentials):
         raise InvalidArgument("login() takes m3ter_nb.Credentials(key_id, secret), or nothing.")
     if sum(given is not None for given in (credentials, profile, dotenv)) > 1:
         raise InvalidArgument("credentials, profile and dotenv exclude each other; give one of them.")
+    if not isinstance(dotenv, (str, PathLike, NoneType)):
+        raise InvalidArgument(f"dotenv is the path of a .env file, not of type {type(dotenv).__name__}.")
     if credentials is None:
         settings = _found(profile, dotenv)
         if not settings.complete:
@@ -121,6 +124,9 @@ def open_session(
     clock: Clock = SYSTEM_CLOCK,
 ) -> M3terSession:
     """Log in with complete settings; the arguments and errors are those of :func:`login`."""
+    check_margin(margin)
+    if not isinstance(refresh, bool):
+        raise InvalidArgument("refresh is True or False.")
     transport = Transport(
         settings.base_url or DEFAULT_BASE_URL,
         timeout=Timeout.of(timeout),
@@ -150,7 +156,7 @@ def open_session(
     return M3terSession(source, transport, org_id=settings.org_id, credentials_source=settings.source)
 
 
-def _found(profile: str | None, dotenv: str | os.PathLike[str] | None) -> Settings:
+def _found(profile: str | None, dotenv: str | PathLike[str] | None) -> Settings:
     if profile is not None:
         return recall(profile)
     return search() if dotenv is None else find_settings(dotenv=dotenv)

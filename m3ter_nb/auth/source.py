@@ -20,7 +20,7 @@ from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment, is_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DEFAULT_MARGIN", "TokenSource"]
+__all__ = ["DEFAULT_MARGIN", "TokenSource", "check_margin"]
 
 #: Seconds before its end at which a token is renewed, where nothing else is set.
 DEFAULT_MARGIN = 300.0
@@ -43,6 +43,16 @@ _LONGEST_CHALLENGE = 1_000
 _ID = re.compile(r"(?<![:/])/[^/]*\d[^/]*")
 
 _all: weakref.WeakSet[TokenSource] = weakref.WeakSet()
+
+
+def check_margin(margin: object) -> None:
+    """Make sure that a margin is one.
+
+    Raises:
+        InvalidArgument: it is no number of seconds.
+    """
+    if not is_seconds(margin, zero=True):
+        raise InvalidArgument("The margin is a number of seconds, from 0 to a day.")
 
 
 class TokenSource:
@@ -73,8 +83,7 @@ class TokenSource:
         notify: Callable[[str], None] | None = None,
         identity: int | None = None,
     ) -> None:
-        if not is_seconds(margin, zero=True):
-            raise InvalidArgument("The margin is a number of seconds, from 0 to a day.")
+        check_margin(margin)
         self.identity = identity
         self._token = token
         self._fetch = fetch

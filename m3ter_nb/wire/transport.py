@@ -149,6 +149,8 @@ class Transport:
             raise InvalidArgument("max_answer_bytes is a whole number of bytes, such as 200_000_000.")
         if notify is not None and not callable(notify):
             raise InvalidArgument("notify is a function that takes a text.")
+        if not isinstance(clock, Clock):
+            raise InvalidArgument("clock is a m3ter_nb.wire.clock.Clock.")
         self.total_timeout = float(total_timeout)
         self.max_answer_bytes = max_answer_bytes
         self.notify = notify or _log.warning
