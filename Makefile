@@ -16,6 +16,9 @@ SEEDS ?= 20
 # The page is built in an environment of its own.
 LITE := build/venv-lite
 LITE_PORT ?= 8000
+# How long the tests took when they last ran whole stands in `make bench`, too.
+BEGIN = @mkdir -p build && date +%s > build/.began-
+END = @printf '{"seconds": %d}\n' $$(($$(date +%s) - $$(cat build/.began-$@))) > build/make-$@.json
 
 .PHONY: lab demo quick test test-more seeds check notebooks bench browser badge picture lite lite-serve help clean time-of-test time-of-more
 
@@ -30,17 +33,21 @@ demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what i
 		--NbConvertBase.display_data_priority=text/plain $(NOTEBOOK)
 
 quick: $(VENV)/.test  ## run the linters and every test that needs no browser, notebook or network and is not slow (three minutes on two cores)
+	$(BEGIN)$@
 	$(MAKE) --no-print-directory check & checks=$$!; \
 		$(PYTEST) -q $(PARALLEL) --hypothesis-profile=brief -m "not browser and not notebook and not network and not more and not slow"; tests=$$?; \
 		wait $$checks && exit $$tests
+	$(END)
 
 test: time-of-test check browser  ## run what CI runs on every change: linters, tests, browsers, notebooks
 	$(PYTEST) $(PARALLEL) -m "not browser and not more" --durations=20 --cov --cov-report=
 	$(PYTEST) -m "browser and not more" --durations=20 --cov --cov-append --cov-report=term --cov-report=html:build/coverage
 	$(MAKE) --no-print-directory notebooks
+	$(END)
 
 test-more: time-of-more $(VENV)/.test browser  ## run what is slow and rarely touched: other front ends, lowest pins, the page
 	$(PYTEST) -m more --durations=20
+	$(END)
 
 seeds: $(VENV)/.test  ## run the tests on random data with SEEDS other seeds
 	for seed in $$(seq $(SEEDS)); do \
@@ -48,9 +55,11 @@ seeds: $(VENV)/.test  ## run the tests on random data with SEEDS other seeds
 	done
 
 time-of-test:
+	$(BEGIN)test
 	@echo "make test takes about 20 minutes on two cores; make quick takes about three."
 
 time-of-more:
+	$(BEGIN)test-more
 	@echo "make test-more takes about 10 minutes on two cores."
 
 check: $(VENV)/.test
