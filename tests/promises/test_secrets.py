@@ -38,6 +38,7 @@ from m3ter_nb.notebook.logins import Logins
 from m3ter_nb.notebook.twin import SandboxControl
 from m3ter_nb.sandbox import DEMO_ORG_ID
 from odd_servers import OddServer, answer, reset, token_answer
+from places import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -920,6 +921,49 @@ def test_a_saved_notebook_its_history_and_the_kernel_s_log_hold_neither_secret_n
     assert "application/vnd.jupyter.widget-state+json" in notebook
     assert "print(m3ter_token)" in files  # the history was written
     assert "execute_request" in captured.err  # the kernel logged at DEBUG
+    assert [marks.found_in(text) for text in (notebook, files, captured.out, captured.err)] == [
+        [],
+        [],
+        [],
+        [],
+    ]
+
+
+REMEMBERED = [
+    "import keyring, keychains\nkeyring.set_keyring(keychains.MemoryKeyring())",
+    "%load_ext m3ter_nb\n%m3ter_login --env --remember",
+    "%m3ter_logout\nimport os\ndel os.environ['M3TER_API_KEY'], os.environ['M3TER_API_SECRET']",
+    "%m3ter_login",
+    "print(m3ter_session.credentials_source)\nm3ter_token",
+    "%m3ter_status",
+    "import m3ter_nb\nm3ter_nb.profiles()",
+    "%xmode Verbose\n%m3ter GET nothing/at/all",
+    chained("%m3ter GET nothing/at/all"),
+    "%m3ter_login --profile default --base-url https://api.m3ter.com",
+    "%m3ter_login --profile elsewhere",
+    "broken = keychains.RaisingKeyring(RuntimeError)\nbroken.entries.update(keyring.get_keyring().entries)",
+    "keyring.set_keyring(broken)",
+    "%m3ter_login --profile default",
+    "m3ter_nb.login(profile='default')",
+    "%m3ter_logout --forget",
+    "%whos",
+]
+
+
+@pytest.mark.notebook
+def test_a_notebook_that_remembers_and_is_saved_holds_neither_secret_nor_token(
+    marks: Marks, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(ROOT / "tests" / "helpers"), os.environ.get("PYTHONPATH", "")])
+    )
+
+    notebook, files = saved_by(REMEMBERED, marks, monkeypatch)
+
+    captured = capfd.readouterr()
+    assert "the profile default in the keychain" in notebook  # it was remembered, and logged in from there
+    assert notebook.count("KeychainUnavailable") >= 2  # the keychain that raises was asked
+    assert '"default"' in files  # the list of profiles was written
     assert [marks.found_in(text) for text in (notebook, files, captured.out, captured.err)] == [
         [],
         [],
