@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from m3ter_nb.sandbox import Sandbox
     from m3ter_nb.sandbox.identity import AccessKey
 
+pytestmark = pytest.mark.slow
+
 MISSING = missing_commands()
 
 

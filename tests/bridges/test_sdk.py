@@ -505,6 +505,7 @@ def test_the_sdk_s_debug_log_shows_neither_secret_nor_token(
     assert not any(text in written for text in (SECRET, BASIC, TOKEN))
 
 
+@pytest.mark.slow
 def test_m3ter_log_debug_prints_neither_secret_nor_token(sandbox: Sandbox) -> None:
     script = """
         import logging, m3ter_nb

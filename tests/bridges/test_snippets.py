@@ -85,6 +85,7 @@ def products(sandbox: Sandbox) -> str:
     return f"{sandbox.url}/organizations/{DEMO_ORG_ID}/products"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreter", [*SHELLS, "python"])
 def test_a_printed_post_creates_what_it_says(
     interpreter: str, sandbox: Sandbox, environ: dict[str, str]

@@ -196,6 +196,7 @@ def test_rate_limits_answer_with_the_documented_shape(contract: Contract) -> Non
     assert statuses == [200] * 50 + [429]
 
 
+@pytest.mark.slow
 def test_the_document_is_not_needed_at_run_time(tmp_path: Path) -> None:
     import subprocess
     import sys

@@ -673,6 +673,7 @@ def test_tab_completes_options(shell: InteractiveShell, typed: str, offered: str
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "x = 1\n", "for n in range(3):\n", "%m3ter_login\n"])
 def test_tab_on_an_empty_line_is_left_to_others(
     shell: InteractiveShell, text: str, capsys: pytest.CaptureFixture[str]

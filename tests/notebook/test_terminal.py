@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from m3ter_nb.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 pexpect = pytest.importorskip("pexpect", reason="a pseudo-terminal is a Unix thing")
 
 _PROMPT = r"In \[\d+\]: "

@@ -159,6 +159,7 @@ def test_login_names_are_offered_by_every_magic(
     assert offered(shell, "%m3ter GET bills acc") == ["%m3ter GET bills accountId="]
 
 
+@pytest.mark.slow
 def test_a_kernel_completes_filters() -> None:
     from jupyter_client.manager import start_new_kernel
 
@@ -178,6 +179,7 @@ def test_a_kernel_completes_filters() -> None:
     assert "%m3ter GET bills acc"[: content["cursor_start"]] == "%m3ter GET bills "
 
 
+@pytest.mark.slow
 def test_the_first_completion_loads_the_table_of_the_api_and_nothing_else() -> None:
     code = (
         "import sys; from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance(); "

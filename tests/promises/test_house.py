@@ -128,6 +128,7 @@ def higher_than(wing: str) -> set[str]:
     return above - {"m3ter_nb", "m3ter_nb._version"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wing", WINGS)
 def test_a_wing_imports_alone_and_pulls_in_no_wing_above_it(wing: str) -> None:
     every = [

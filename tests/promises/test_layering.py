@@ -129,6 +129,7 @@ def test_the_package_keeps_its_contracts(copied: Path) -> None:
     assert "0 broken" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", PLANTED)
 def test_a_planted_import_breaks_its_contract(copied: Path, what: str) -> None:
     room, planted, contract = PLANTED[what]

@@ -185,6 +185,7 @@ def test_the_repository_holds_these_notebooks_and_no_others() -> None:
     assert tracked == [f"notebooks/{name}" for name in NAMES]
 
 
+@pytest.mark.slow
 def test_a_notebook_of_the_reader_s_own_is_not_run() -> None:
     command = ["make", "--dry-run", "notebooks"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

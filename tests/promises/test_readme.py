@@ -93,6 +93,7 @@ def test_the_cells_of_each_section_run_on_the_sandbox(shell: InteractiveShell, s
         shell.run_cell(cell).raise_error()
 
 
+@pytest.mark.slow
 def test_the_scripts_run(sandbox_environ: Sandbox, tmp_path: Path) -> None:
     import m3ter_nb
 
@@ -111,6 +112,7 @@ def test_the_scripts_run(sandbox_environ: Sandbox, tmp_path: Path) -> None:
     assert printed[0] == "Storage\n"
 
 
+@pytest.mark.slow
 def test_the_line_of_the_profile_loads_the_extension(tmp_path: Path) -> None:
     (line,) = blocks("python", PROFILE)
     ipython = [sys.executable, "-m", "IPython"]

@@ -465,6 +465,7 @@ BAD_ENVIRONMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variables", BAD_ENVIRONMENTS.values(), ids=BAD_ENVIRONMENTS)
 @pytest.mark.parametrize(
     "cell", ["%m3ter_login", "import m3ter_nb; m3ter_nb.login()"], ids=["magic", "Python"]
@@ -503,6 +504,7 @@ BAD_FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", BAD_FILES.values(), ids=BAD_FILES)
 @pytest.mark.parametrize("named", [True, False], ids=["named", "found"])
 def test_a_bad_file_shows_no_secret(
@@ -542,6 +544,7 @@ BAD_TYPING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", BAD_TYPING.values(), ids=BAD_TYPING)
 def test_bad_typing_at_a_prompt_shows_no_secret(
     watch: Watch, typed: list[str | BaseException], answers: list[str | BaseException]
@@ -570,6 +573,7 @@ ODD_SERVERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ODD_SERVERS.values(), ids=ODD_SERVERS)
 def test_an_odd_token_endpoint_shows_no_secret(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, steps: list[bytes]
@@ -616,6 +620,7 @@ FAILING_CALLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", FAILING_CALLS.values(), ids=FAILING_CALLS)
 def test_a_failing_call_shows_neither_secret_nor_token(watch: Watch, cell: str) -> None:
     watch.run("%m3ter_login")
@@ -623,6 +628,7 @@ def test_a_failing_call_shows_neither_secret_nor_token(watch: Watch, cell: str) 
     fails(watch, cell)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 429, 500, 502, 503])
 @pytest.mark.parametrize("cell", ["%m3ter GET products", "m3ter_session.sdk(max_retries=0).products.list()"])
 def test_a_refused_call_shows_neither_secret_nor_token(

@@ -12,6 +12,8 @@ import pytest
 
 from places import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def run_without_the_document(**environ: str) -> subprocess.CompletedProcess[str]:
     """Run a test that needs m3ter's OpenAPI document where there is none."""

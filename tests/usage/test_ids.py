@@ -137,6 +137,7 @@ def of_type(kind: str) -> Any:
 KINDS = ["whole", "floats", "nullable", "arrow", "decimals", "texts", "categories"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "columns"),
     [(kind, BY_UID) for kind in KINDS]

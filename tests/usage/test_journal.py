@@ -52,6 +52,7 @@ def wait_for_requests(used: Used, number: int) -> None:
     assert used.requests() >= number
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_lose_and_double_nothing(used: Used) -> None:
     frame = usage(12_000)
     when = random.Random(7)
@@ -70,6 +71,7 @@ def test_kills_at_any_moment_lose_and_double_nothing(used: Used) -> None:
     assert 0 < sent.already < 12_000
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_count_each_row_once(used: Used) -> None:
     frame = usage(6000)
     processes = [start(used, 6000, 50) for _ in range(2)]
@@ -80,6 +82,7 @@ def test_two_processes_at_once_count_each_row_once(used: Used) -> None:
     assert used.counted() == (6000, frame["requests"].sum())
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_run_in_the_middle_and_says_how_many_rows_are_in(used: Used) -> None:
     frame = usage(20_000)
 

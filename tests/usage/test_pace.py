@@ -83,6 +83,7 @@ def test_what_is_no_rate_is_refused(rate: object) -> None:
         checked_rate(rate)
 
 
+@pytest.mark.slow
 def test_at_the_default_rate_the_limits_are_never_met(credentials: Credentials) -> None:
     clock = fast_clock(4)
     frame = usage(300).assign(region="x" * 250_000)

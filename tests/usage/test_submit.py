@@ -58,6 +58,7 @@ def test_rows_that_share_a_key_count_once(used: Used) -> None:
     assert "30 shared key and content with others and count once" in repr(sent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("journal", ["auto", None])
 def test_the_same_rows_again_in_any_order_and_file_count_once(
     used: Used, tmp_path: Path, journal: str | None
@@ -84,6 +85,7 @@ def test_a_run_goes_on_where_it_stopped_with_other_rows_around(used: Used) -> No
     assert (sent.already, sent.accepted, used.events()) == (1400, 1100, [])
 
 
+@pytest.mark.slow
 def test_faults_of_every_kind_lose_and_double_nothing(used: Used) -> None:
     frame = usage(8000)
     faults = used.sandbox.faults
@@ -156,6 +158,7 @@ def test_an_answer_that_comes_too_late_is_in_doubt_and_sent_again(
     assert (sent.accepted + sent.already, sent.confirmed) == (1000, True)
 
 
+@pytest.mark.slow
 def test_one_token_is_renewed_in_the_middle_and_no_request_fails(credentials: Credentials) -> None:
     frame = usage(2000)
     clock = fast_clock(20)
@@ -187,6 +190,7 @@ def test_a_refusal_that_is_no_age_ends_the_run_with_what_got_in(used: Used) -> N
     assert used.counted() == (8000, frame["requests"].sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 429, 500, 502, 503, 504])
 def test_an_odd_answer_in_the_middle_loses_and_doubles_nothing_and_leaves_no_thread(
     used: Used, status: int

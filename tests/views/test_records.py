@@ -372,6 +372,7 @@ def test_where_stdout_can_hold_it_nothing_is_spelled_out(monkeypatch: pytest.Mon
         assert str(Records([{"name": "計測"}])) == "name\n────\n計測\n1 row"
 
 
+@pytest.mark.slow
 def test_a_million_fields_are_shown_as_fast_as_two_hundred() -> None:
     class Counted(dict[str, Any]):
         """Counts how many of its values are looked at."""

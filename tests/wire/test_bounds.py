@@ -289,6 +289,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ENDLESS.values(), ids=ENDLESS)
 def test_what_is_around_a_body_does_not_go_on_for_ever(
     dawdling: Callable[..., Any], steps: list[Any]
