@@ -200,7 +200,7 @@ def test_a_query_is_added_to_one_that_the_path_has(session: M3terSession) -> Non
     assert session.get("products?pageSize=5", params={"ids": first["id"]})["data"] == [first]
 
 
-@pytest.mark.parametrize("path", ["products?codes=A#B", "{}/organizations/o/products?codes=A#B"])
+@pytest.mark.parametrize("path", ["products?ids=A#B", "{}/organizations/o/products?ids=A#B"])
 def test_a_number_sign_does_not_cut_off_the_query_of_a_path(
     session: M3terSession, sandbox: Sandbox, path: str
 ) -> None:

@@ -591,7 +591,7 @@ def test_what_was_made_from_the_first_login_goes_on_with_a_second_of_the_same_ke
     logins.add("m3ter", first, typed=False)
     for number in range(3):
         first.post("products", json={"name": f"p{number}", "code": f"p{number}"})
-    sdk, auth, pages, taken = first.sdk(), first.auth, first.pages("products", page_size=1), first.token
+    sdk, auth, pages, taken = first.sdk(), first.auth, first.pages("products", pageSize=1), first.token
     read = [next(pages)]
 
     sandbox.faults.expire_tokens()
