@@ -246,7 +246,7 @@ class SandboxControl:
             notes += ("Where m3ter's documentation is silent, the sandbox assumes:",)
             notes += tuple(f"- {text}" for text in sandbox.assumptions)
         card = make_card(
-            "m3ter sandbox: a twin on this machine, nothing leaves it",
+            "m3ter sandbox, on this machine alone",
             {
                 "Organization": f"m3ter_nb sandbox ({environ['M3TER_ORG_ID']})",
                 "Host": urlsplit(sandbox.url).netloc,
