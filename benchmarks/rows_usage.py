@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from results import Goal, Line, Samples
 from rows_sandbox import running
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from processes import Bench
 
 __all__ = ["usage"]
+
+#: From here on the memory over the frame has a goal.
+_MANY: Final = 300_000
 
 
 def usage(bench: Bench) -> list[Line]:
@@ -43,8 +46,30 @@ def usage(bench: Bench) -> list[Line]:
                 Goal("difference", 100e6),
             )
             for rows, peak in peaks.items()
+            if rows >= _MANY
         ),
-        *_whole(bench, _sizes(bench)[-1]),
+        *_growth(peaks),
+        *_whole(bench, max(peaks)),
+    ]
+
+
+def _growth(peaks: dict[int, dict[str, float]]) -> list[Line]:
+    """Return what one row costs among many, beside what it costs among few."""
+    few, more, *_ = peaks
+    cpu = {rows: Samples("s", (peak["cpu"] / rows,)) for rows, peak in peaks.items()}
+    memory = {rows: Samples("B", ((peak["after"] - peak["before"]) / rows,)) for rows, peak in peaks.items()}
+    return [
+        Line(
+            f"`submit_usage`: {what} for each of {rows:,} rows",
+            f"the same, of {base:,}",
+            figures[rows],
+            figures[base],
+            Goal("ratio", 1.1),
+        )
+        # So few rows as the first need no memory that another run would not have left.
+        for what, figures, base in (("CPU time", cpu, few), ("memory over the frame", memory, more))
+        for rows in peaks
+        if rows > base
     ]
 
 
@@ -74,4 +99,4 @@ def _whole(bench: Bench, rows: int) -> list[Line]:
 
 
 def _sizes(bench: Bench) -> tuple[int, ...]:
-    return (100_000,) if bench.quick else (300_000, 1_000_000)
+    return (1_000, 10_000, 100_000) if bench.quick else (10_000, 100_000, 300_000, 1_000_000)
