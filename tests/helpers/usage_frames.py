@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,13 @@ class Used:
     def requests(self, ending: str = "/measurements") -> int:
         """Return how many requests to a path the sandbox has answered or dropped."""
         return sum(record.path.endswith(ending) for record in self.sandbox.log)
+
+    def wait_for_requests(self, number: int) -> None:
+        """Wait until so many requests of measurements have come to their end."""
+        ends = time.monotonic() + 30
+        while self.requests() < number and time.monotonic() < ends:
+            time.sleep(0.02)
+        assert self.requests() >= number
 
 
 def used_of(session: M3terSession, sandbox: Sandbox) -> Used:

@@ -44,21 +44,12 @@ def start(used: Used, rows: int, rate: int) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_requests(used: Used, number: int) -> None:
-    """Wait until so many requests of measurements have come."""
-    ends = time.monotonic() + 30
-    while used.requests() < number and time.monotonic() < ends:
-        time.sleep(0.02)
-    assert used.requests() >= number
-
-
-@pytest.mark.slow
 def test_kills_at_any_moment_lose_and_double_nothing(used: Used) -> None:
     frame = usage(12_000)
     when = random.Random(7)
     for kills in range(2):
         process = start(used, 12_000, 4)
-        wait_for_requests(used, 2 + used.requests() + kills)
+        used.wait_for_requests(2 + used.requests() + kills)
         time.sleep(when.random() / 10)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=10)
@@ -87,7 +78,7 @@ def test_ctrl_c_ends_the_run_in_the_middle_and_says_how_many_rows_are_in(used: U
     frame = usage(20_000)
 
     def press() -> None:
-        wait_for_requests(used, 3)
+        used.wait_for_requests(3)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     presser = threading.Thread(target=press)
