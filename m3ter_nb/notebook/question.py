@@ -7,7 +7,7 @@ from typing import Final
 
 __all__ = ["asked_about", "set_question_apart"]
 
-_QUESTION: Final = re.compile(r"^(\s*%m3ter(?:_docs)?[^\S\n][^\n]*[^\s?=])\?{1,2}(\s*)$")
+_QUESTION: Final = r"^(\s*%m3ter(?:_docs)?[^\S\n][^\n]*[^\s?=])\?{1,2}(\s*)$"
 _HELP: Final = frozenset({"help", "--help", "-h"})
 
 
@@ -17,7 +17,9 @@ def set_question_apart(lines: list[str]) -> list[str]:
     A transformer for IPython's ``input_transformers_cleanup``: with the space the magic gets the line, question mark
     and all. What is kept in the history is the cell as it was typed.
     """
-    return [_QUESTION.sub(r"\1 ?\2", line) if "?" in line and "%m3ter" in line else line for line in lines]
+    return [
+        re.sub(_QUESTION, r"\1 ?\2", line) if "?" in line and "%m3ter" in line else line for line in lines
+    ]
 
 
 def asked_about(line: str) -> str | None:
