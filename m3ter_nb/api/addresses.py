@@ -47,11 +47,11 @@ def url_of(host: str, path: object, org_id: Callable[[], str]) -> str:
         raise InvalidArgument(
             "A # in the query of a path ends it, and what follows would not be sent: write %23, or give the filter by name."
         )
+    check_query(query)
     if "://" in plain or plain.startswith("//"):
         if origin(path)[1] == "":
             raise InvalidArgument("This is not a URL that can be asked for; give a path such as 'products'.")
         return path
-    check_query(query)
     if not _PLAIN_PATH.fullmatch(plain):
         plain = _quote(plain)
     if not plain.startswith("/"):

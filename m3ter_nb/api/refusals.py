@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from m3ter_nb.api.doubts import near_path_advice
+from m3ter_nb.api.facts import find
 from m3ter_nb.api.reasons import hide_tokens, reason_of
 from m3ter_nb.errors import (
     ApiError,
@@ -98,8 +99,8 @@ def _request_meaning(answer: Answer, reason: str, path: str, shown: str) -> tupl
         )
     elif answer.status == HTTPStatus.METHOD_NOT_ALLOWED and (there := near_path_advice(answer.method, shown)):
         advice = there
-    elif not answer.sent and answer.method in {"POST", "PUT"}:
-        advice = f"It was sent without a body: %m3ter_docs {answer.method} {shown or path} shows one to start from."
+    elif not answer.sent and (operation := find(answer.method, shown)) is not None and operation.body:
+        advice = f"It was sent without a body: %m3ter_docs {answer.method} {shown} shows one to start from."
     elif reason:
         advice = "Mend the request as it says; --show curl shows what was sent."
     else:

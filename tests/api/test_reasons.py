@@ -18,9 +18,11 @@ from odd_servers import RecordingProxy
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJvcmdJZCI6Im8ifQ.c2lnbmF0dXJl"
 
 
-def refused(content: bytes = b"", status: int = 400, method: str = "GET", **headers: str) -> Answer:
+def refused(
+    content: bytes = b"", status: int = 400, method: str = "GET", path: str = "products", **headers: str
+) -> Answer:
     """Return an answer that refuses a call."""
-    return Answer(status, method, "https://h/organizations/o/products?a=1", {}, b"", None, headers, content)
+    return Answer(status, method, f"https://h/organizations/o/{path}?a=1", {}, b"", None, headers, content)
 
 
 HOSTILE = {
@@ -102,6 +104,11 @@ def test_the_reason_is_in_the_server_s_words(content: bytes, said: str) -> None:
             refused(b'{"message": "Malformed JSON"}', method="POST"),
             BadRequest,
             "sent without a body: %m3ter_docs POST products",
+        ),
+        (
+            refused(b'{"message": "no"}', method="PUT", path="bills/1/lock"),  # takes no body
+            BadRequest,
+            "no. Mend the request as it says",
         ),
         (refused(status=405, method="DELETE"), BadRequest, "The API has GET and POST there, no DELETE."),
         (refused(status=407), ApiError, "A proxy on the way wants a name and a password"),

@@ -212,6 +212,18 @@ def test_a_number_sign_does_not_cut_off_the_query_of_a_path(
     assert len(sandbox.log) == before
 
 
+@pytest.mark.parametrize("path", ["products?ids=", "{}/organizations/o/products?ids="])
+def test_a_path_whose_query_filters_nothing_is_refused(
+    session: M3terSession, sandbox: Sandbox, path: str
+) -> None:
+    before = len(sandbox.log)
+
+    with pytest.raises(InvalidArgument, match="an empty text, by which nothing is filtered"):
+        session.get(path.format(sandbox.url))
+
+    assert len(sandbox.log) == before
+
+
 def test_pages_asks_for_the_largest_page_by_default(session: M3terSession, sandbox: Sandbox) -> None:
     for number in range(120):
         session.post("products", json={"name": f"P{number}", "code": f"p{number}"})
