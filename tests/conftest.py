@@ -28,7 +28,7 @@ from sandbox_fixtures import _shared_sandbox, api, sandbox, settable_clock  # no
 
 # jsonschema, where it finds this, compiles a grammar of internationalized URLs: three seconds of every process, for a
 # format that no schema here names.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # what import takes for "there is none"
 
 # A red test is to be red for what was changed: the same examples each time. `make quick` tries the
 # first of them (`brief`), `make seeds` looks further.

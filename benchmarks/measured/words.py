@@ -21,7 +21,7 @@ CHECKS = 100
 def tab(rounds: int) -> dict[str, list[float]]:
     """Measure Tab: the first one of ours, then later ones, beside that after an empty magic; seconds."""
     shell = fresh_shell()
-    shell.register_magic_function(lambda _line: None, magic_name="empty_magic")  # type: ignore[no-untyped-call]
+    shell.register_magic_function(lambda _line: None, magic_name="empty_magic")  # type: ignore[no-untyped-call]  # IPython's method has no types
     with redirect_stdout(io.StringIO()):
         run(shell, "%load_ext m3ter_nb", "%m3ter_login")
 

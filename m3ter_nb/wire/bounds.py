@@ -136,7 +136,7 @@ class _FinalResponse(HTTPResponse):
         status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # not in typeshed
         while HTTPStatus.SWITCHING_PROTOCOLS < status[1] < HTTPStatus.OK:
             parse_headers(self.fp)
-            status = super()._read_status()  # type: ignore[misc]
+            status = super()._read_status()  # type: ignore[misc]  # likewise
         if status[1] == HTTPStatus.SWITCHING_PROTOCOLS:
             raise BadStatusLine("a protocol that nobody asked for")
         return status

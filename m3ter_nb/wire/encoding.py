@@ -36,8 +36,6 @@ LONGEST_BODY = 512_000
 _MASKED_VALUES = ('"••••"', '?••••"')
 # Of Python's own float.
 _FLOAT_BYTES = 8
-
-
 _NO_FILTER = "by which nothing is filtered: leave the parameter out, or say what is meant"
 
 
@@ -84,10 +82,11 @@ def _plain_number(value: numbers.Real) -> int | float:
     if isinstance(value, numbers.Integral):
         return int(value)
     # The float next to numpy's 0.1 of 32 bits is 0.10000000149011612.
-    number = float(str(value)) if getattr(value, "itemsize", _FLOAT_BYTES) < _FLOAT_BYTES else float(value)
+    is_narrow = getattr(value, "itemsize", _FLOAT_BYTES) < _FLOAT_BYTES
+    number = float(str(value)) if is_narrow else float(value)
     if not math.isfinite(number):
         raise _NoForm(f"{number}, which JSON cannot hold")
-    if getattr(value, "itemsize", _FLOAT_BYTES) >= _FLOAT_BYTES and number != value:
+    if not is_narrow and number != value:
         raise _NoForm(f"a {type(value).__name__} that no float equals: use float(...) or str(...)")
     return number
 

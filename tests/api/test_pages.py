@@ -26,7 +26,7 @@ def paging(after: Mapping[str, object]) -> OddServer:
         token = parse_qs(urlsplit(request.target).query).get("nextToken", [""])[0]
         return [json_answer({"data": [{"id": token or "first"}], "nextToken": after.get(token)})]
 
-    return OddServer(respond)  # type: ignore[arg-type]
+    return OddServer(respond)  # type: ignore[arg-type]  # its answers are a list of bytes
 
 
 def session_with(server: OddServer, monkeypatch: pytest.MonkeyPatch) -> m3ter_nb.M3terSession:

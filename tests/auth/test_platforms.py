@@ -81,8 +81,8 @@ def start_colab(monkeypatch: pytest.MonkeyPatch) -> Fake:
 
     fake = Fake(lambda name: SECRET_NOT_FOUND(f"Secret {name} does not exist."))
     colab, userdata = ModuleType("google.colab"), ModuleType("google.colab.userdata")
-    userdata.get = fake.get  # type: ignore[attr-defined]
-    colab.userdata = userdata  # type: ignore[attr-defined]
+    userdata.get = fake.get  # type: ignore[attr-defined]  # of a module made here
+    colab.userdata = userdata  # type: ignore[attr-defined]  # likewise
     for name, module in {
         "google": ModuleType("google"),
         "google.colab": colab,
@@ -98,7 +98,7 @@ def start_kaggle(monkeypatch: pytest.MonkeyPatch) -> Fake:
         lambda name: BACKEND_ERROR(f"Unexpected response from the service. Response: {{'{name}': 5}}")
     )
     module = ModuleType("kaggle_secrets")
-    module.UserSecretsClient = lambda: SimpleNamespace(get_secret=fake.get)  # type: ignore[attr-defined]
+    module.UserSecretsClient = lambda: SimpleNamespace(get_secret=fake.get)  # type: ignore[attr-defined]  # likewise
     monkeypatch.setitem(sys.modules, "kaggle_secrets", module)
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
     return fake

@@ -189,7 +189,7 @@ def test_a_failure_is_one_of_requests_and_of_ours_and_shows_no_token(step: Any, 
         for kind in kinds:
             with pytest.raises(kind) as caught:
                 session.requests().request(method, session.url("products"), timeout=(2, 0.1))
-            assert isinstance(caught.value.request, requests.PreparedRequest)  # type: ignore[attr-defined]
+            assert isinstance(caught.value.request, requests.PreparedRequest)  # type: ignore[attr-defined]  # it is one of requests, too
             assert TOKEN not in told_by(caught.value)
 
 

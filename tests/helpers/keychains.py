@@ -106,7 +106,7 @@ class RaisingKeyring(MemoryKeyring):
     def set_password(self, service: str, username: str, password: str) -> None:
         raise self.error(f"{service} {username} {password}")
 
-    delete_password = get_password  # type: ignore[assignment]
+    delete_password = get_password  # type: ignore[assignment]  # it raises, whatever it would return
 
 
 def missing_commands() -> list[str]:

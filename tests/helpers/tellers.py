@@ -71,7 +71,7 @@ def _by_its_attributes(error: BaseException) -> str:
     told, item = "", error
     while item is not None:
         told += f"{item!r} {item.args!r} {vars(item)!r} {getattr(item, '__notes__', '')}"
-        item = item.__cause__ or item.__context__  # type: ignore[assignment]
+        item = item.__cause__ or item.__context__  # type: ignore[assignment]  # None ends the chain
     return told
 
 
