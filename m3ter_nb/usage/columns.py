@@ -24,6 +24,8 @@ _WHOLE: Final = 2**53
 _LONGEST_CODE: Final = 80
 _LONGEST_METADATA: Final = 256
 _FIRST_YEAR, _LAST_YEAR = np.datetime64("0001-01-01"), np.datetime64("9999-12-31T23:59:59.999")
+# Taken as they are written: 0.1 in a column of them is not the double that is nearest to it.
+_SMALL_FLOATS: Final = (np.dtype(np.float16), np.dtype(np.float32))
 _Numbers = np.ndarray[Any, Any]
 _Moments = np.ndarray[Any, np.dtype[np.datetime64]]
 
@@ -148,6 +150,10 @@ class Reading:
         return made
 
     def _measures(self, series: pd.Series[Any]) -> list[Any]:
+        # Of a nullable column, or one of Arrow, that of the values that are there.
+        kind: Any = getattr(series.dtype, "numpy_dtype", series.dtype)
+        if kind in _SMALL_FLOATS:
+            return _floats(series.to_numpy(kind, na_value=np.nan).astype(str))
         if isinstance(series.dtype, np.dtype):
             if series.dtype.kind in "iu" and (
                 series.empty or max(-int(series.min()), int(series.max())) <= _WHOLE

@@ -6,14 +6,13 @@ sent again from another file counts twice. What has no such form is refused.
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from m3ter_nb.usage.values import is_missing, iso_text, text
+from m3ter_nb.usage.values import is_missing, iso_text, text, without_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,15 +21,13 @@ __all__ = ["key_texts", "uid_text"]
 
 #: Of a key's empty cell.
 _EMPTY: Final = "null"
-# As whole numbers are written to a CSV where an empty cell has made floats of the column.
-_WHOLE_FLOAT: Final = re.compile(r"-?(?:0|[1-9]\d{0,15})\.0", re.ASCII)
 
 
 def uid_text(value: Any) -> str | None:
     """Return a uid of the source as text, or None where it is none: a fraction, a time, a truth value, a list."""
     if isinstance(value, str):
         made = text(value)
-        return None if made is None else _whole(value)
+        return None if made is None else without_zeros(value)
     made = text(value)
     return None if made is None else made[1:-1]
 
@@ -52,16 +49,12 @@ def _key_text(value: Any) -> str | None:
     if isinstance(value, str):
         if value in ("True", "False"):
             return f'"{value.lower()}"'
-        return _EMPTY if is_missing(value) else text(_whole(value))
+        return _EMPTY if is_missing(value) else text(without_zeros(value))
     if is_missing(value):
         return _EMPTY
     if isinstance(value, (bool, np.bool_)):
         return f'"{str(bool(value)).lower()}"'
     return text(value)
-
-
-def _whole(value: str) -> str:
-    return value[:-2] if _WHOLE_FLOAT.fullmatch(value) else value
 
 
 def _may_be_time(value: Any) -> bool:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from m3ter_nb.usage.values import Spelled
 
 if TYPE_CHECKING:
     from collections import defaultdict
@@ -140,7 +142,10 @@ class Writer:
 
     def bodies(self, cells: Cells) -> list[bytes]:
         """Return of each row the JSON of all but the uid, without the brace before it; of a bad row something."""
-        return [line.encode() for line in map(self._template.__mod__, zip(*cells.parts, strict=True))]
+        return self._lines(cells.parts)
+
+    def _lines(self, parts: list[list[Any]]) -> list[bytes]:
+        return [line.encode() for line in map(self._template.__mod__, zip(*parts, strict=True))]
 
     def names(self, cells: Cells, bodies: list[bytes]) -> list[bytes]:
         """Return of each row the digest of its uid, but for the number of a repeated row."""
@@ -148,7 +153,18 @@ class Writer:
             return [digest(_sent_uid(uid).encode()) if uid else digest(b"") for uid in cells.uids]
         if cells.keys is not None:
             return [digest(self._key_head + key.encode(errors="surrogatepass")) for key in cells.keys]
-        return [digest(body) for body in bodies]
+        return self.contents(cells, bodies)
+
+    def contents(self, cells: Cells, bodies: list[bytes]) -> list[bytes]:
+        """Return of each row the digest of all but the uid, the same whatever file it is read from."""
+        parts = [
+            [each.whole if type(each) is Spelled else each for each in part]
+            if Spelled in set(map(type, part))
+            else part
+            for part in cells.parts
+        ]
+        same = all(one is other for one, other in zip(parts, cells.parts, strict=True))
+        return [digest(body) for body in (bodies if same else self._lines(parts))]
 
     def written(self, cells: Cells) -> Written:
         """Return the rows of a piece, written."""
@@ -177,7 +193,7 @@ class Writer:
         """
         names, bodies = written or self.written(cells)
         digests = list(names)
-        contents = digests if self.by_content else [digest(body) for body in bodies]
+        contents = digests if self.by_content else self.contents(cells, bodies)
         uids = (
             [_sent_uid(uid) if uid else "" for uid in cells.uids]
             if cells.uids is not None

@@ -82,7 +82,7 @@ def examine(
         faults,
         reasons,
         written.names,
-        [digest(body) for body in bodies] if with_contents else [],
+        writer.contents(cells, bodies) if with_contents else [],
         # Of a uid: its 32 or at most 50 characters, two quotes, the key and a comma.
         [len(body) + LONGEST_UID for row, body in enumerate(bodies) if row not in reasons],
         moments.min() if moments.size else None,

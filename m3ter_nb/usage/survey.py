@@ -252,8 +252,9 @@ class _Check:
         for frame in self._source.pieces(self._needed):
             cells = self._reading.read(frame)
             bodies = self._writer.bodies(cells)
-            for name, body in zip(self._writer.names(cells, bodies), bodies, strict=True):
-                yield position, name, digest(body)
+            names, contents = self._writer.names(cells, bodies), self._writer.contents(cells, bodies)
+            for name, content in zip(names, contents, strict=True):
+                yield position, name, content
                 position += 1
 
     def note_accounts(self, reader: Reader, *, create: bool) -> None:

@@ -18,7 +18,18 @@ from uuid import UUID
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["ISO_8601", "Fragments", "Rounded", "is_missing", "iso_text", "number", "number_of_text", "text"]
+__all__ = [
+    "ISO_8601",
+    "Fragments",
+    "Rounded",
+    "Spelled",
+    "is_missing",
+    "iso_text",
+    "number",
+    "number_of_text",
+    "text",
+    "without_zeros",
+]
 
 # Up to here every whole number is a double; a larger one is written as the nearest, whatever type it came in.
 _WHOLE: Final = 2**53
@@ -27,6 +38,7 @@ _EXACT_DIGITS: Final = 15
 # Digits of a Decimal that is an id; no database has more.
 _LONGEST_ID: Final = 80
 _REMEMBERED: Final = 65_536
+_WITH_ZEROS: Final = re.compile(rf"(-?(?:0|[1-9]\d{{0,{_LONGEST_ID - 1}}}))\.0{{1,{_LONGEST_ID}}}", re.ASCII)
 # Not the longdouble, which Python has no number for.
 _NUMPY_NUMBERS: Final = frozenset(
     f"{kind}{size}" for kind in ("int", "uint", "float") for size in (16, 32, 64)
@@ -34,6 +46,8 @@ _NUMPY_NUMBERS: Final = frozenset(
     "int8",
     "uint8",
 }
+# Taken as they are written: 0.1 in a column of them is not the double that is nearest to it.
+_SMALL_FLOATS: Final = frozenset({"float16", "float32"})
 _TRUTHS: Final = frozenset({"bool", "bool_"})
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 #: Dates, and date-times with or without an offset; the form with slashes that pandas would take is none of them.
@@ -46,6 +60,21 @@ class Rounded(float):
     """A number that had more digits than a double holds."""
 
     __slots__ = ()
+
+
+class Spelled(str):
+    """The JSON of a text that reads as a whole number with a fraction of zeros, as ``7.0``.
+
+    It is sent as it stands, and its uid is that of ``7``: a column of floats is sent as whole numbers, and written to a
+    CSV with the fraction.
+    """
+
+    __slots__ = ()
+
+    @property
+    def whole(self) -> str:
+        """The JSON of the number without its fraction."""
+        return f'"{without_zeros(self[1:-1])}"'
 
 
 class Fragments(dict[Hashable, Any]):
@@ -89,11 +118,7 @@ def is_missing(value: object) -> bool:
 def text(value: Any) -> str | None:
     """Return a dimension's value as JSON; whole numbers are texts as good as any, truth values are none."""
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:  # a lone surrogate
-            return None
-        return None if is_missing(value) else encode_basestring(value)
+        return _quoted(value)
     if type(value) is int or isinstance(value, UUID):  # an id has as many digits as it likes
         return f'"{value}"'
     if isinstance(value, Decimal):
@@ -105,9 +130,33 @@ def text(value: Any) -> str | None:
     return f'"{found}"' if isinstance(found, int) else None
 
 
+def _quoted(value: str) -> str | None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return None
+    if is_missing(value):
+        return None
+    made = encode_basestring(value)
+    return Spelled(made) if _WITH_ZEROS.fullmatch(value) else made
+
+
+def without_zeros(value: str) -> str:
+    """Return a text that reads as a whole number with a fraction of zeros as :func:`text` has the number; others as they are."""
+    found = _WITH_ZEROS.fullmatch(value)
+    if found is None:
+        return value
+    return "0" if found[1] == "-0" else found[1]
+
+
 def _digits(value: Decimal) -> str | None:
-    """Return a whole Decimal with every digit, as its integer has them: ids of databases come as such."""
-    if not value.is_finite() or value.adjusted() > _LONGEST_ID or value != value.to_integral_value():
+    """Return a whole Decimal with every digit, as its integer has them: ids of databases come as such.
+
+    One with an exponent is none, for it is written to a CSV as ``1E+3``.
+    """
+    if not value.is_finite() or value.adjusted() >= _LONGEST_ID or value != value.to_integral_value():
+        return None
+    if "E" in str(value):
         return None
     return f'"{int(value)}"'
 
@@ -131,8 +180,10 @@ def number(value: Any) -> int | float | None:
 
 def _plain(value: Any) -> Any:
     """Return a number of NumPy as Python has it; a time of nanoseconds would become an integer."""
-    is_number = type(value).__module__ == "numpy" and str(getattr(value, "dtype", "")) in _NUMPY_NUMBERS
-    return value.item() if is_number else value
+    kind = str(getattr(value, "dtype", "")) if type(value).__module__ == "numpy" else ""
+    if kind in _SMALL_FLOATS:
+        return float(str(value))
+    return value.item() if kind in _NUMPY_NUMBERS else value
 
 
 def number_of_text(value: Any) -> int | float | None:

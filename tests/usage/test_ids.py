@@ -41,8 +41,9 @@ def read(value: Any, columns: Columns) -> tuple[bytes, dict[int, str]]:
 
 
 SAME = [
-    ["7", 7, 7.0, "7.0", np.int64(7), np.uint8(7), np.float64(7), Decimal(7), Decimal("7.00")],
+    ["7", 7, 7.0, "7.0", "7.00", np.int64(7), np.uint8(7), np.float64(7), Decimal(7), Decimal("7.00")],
     ["-3", -3, -3.0, "-3.0"],
+    ["0", 0, -0.0, "-0.0", Decimal("-0.00")],
     ["007"],
     [str(2**60), 2**60, np.uint64(2**60), Decimal(2**60)],
     ["00000000-0000-0000-0000-000000000007", UUID(int=7)],
@@ -92,7 +93,9 @@ def test_an_id_has_one_uid_whatever_its_type_and_no_other_id_has_it(
     ("columns", "reason"), [(BY_UID, "WrongType k"), (BY_KEY, "UnclearKey k")], ids=["uid", "key"]
 )
 @pytest.mark.parametrize(
-    "value", [1.5, Decimal("1.50"), float("inf"), 1e17, b"x", [1], dt.timedelta(1), "\ud800"], ids=repr
+    "value",
+    [1.5, Decimal("1.50"), Decimal("1E+3"), float("inf"), 1e17, b"x", [1], dt.timedelta(1), "\ud800"],
+    ids=repr,
 )
 def test_what_has_no_form_of_its_own_is_refused(value: Any, columns: Columns, reason: str) -> None:
     assert read(value, columns)[1] == {0: reason}
