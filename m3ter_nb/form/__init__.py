@@ -26,7 +26,10 @@ from m3ter_nb.errors import CredentialsError, M3terError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["LoginCard", "LoginForm"]
+__all__ = ["LOGGED_OUT", "LoginCard", "LoginForm"]
+
+#: What a form says once its login is gone.
+LOGGED_OUT = "Logged out. This form logs in again."
 
 _HERE = Path(__file__).parent
 _SENTENCE = (
@@ -222,7 +225,7 @@ class LoginForm(anywidget.AnyWidget):
             self._begin("Logging out.")
             self._attempt(on_logout)
             if self.phase == "empty":
-                self.show_empty(self.message or "Logged out.")
+                self.show_empty(self.message or LOGGED_OUT)
         elif kind == "other":
             # The card stays, so that the person can go back to the login that still works.
             self._show("empty")

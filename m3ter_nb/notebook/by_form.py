@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.profiles import can_remember
 from m3ter_nb.auth.settings import Settings
-from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.form import LoginCard, LoginForm
+from m3ter_nb.form import LOGGED_OUT, LoginCard, LoginForm
 from m3ter_nb.notebook.login_options import keep_login
 from m3ter_nb.notebook.status import login_card
 from m3ter_nb.views.card import TIME_LEFT
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from m3ter_nb.notebook.login_options import LoginOptions
     from m3ter_nb.notebook.logins import Login, Logins
     from m3ter_nb.notebook.twin import SandboxControl
+    from m3ter_nb.sandbox import Sandbox
 
 __all__ = ["FormLogin"]
 
@@ -105,7 +105,7 @@ class FormLogin:
         if name != self._options.name:
             return
         if login is None:
-            self.widget.show_empty("Logged out.")
+            self.widget.show_empty(LOGGED_OUT)
         # Not over a form that is at work, nor over one in which a person types other credentials.
         elif self.widget.phase == "in" or (self.widget.phase != "busy" and not self.widget.card):
             self.widget.show_card(self._card(login))
@@ -128,8 +128,9 @@ class FormLogin:
 
     def _use_demo(self) -> LoginCard:
         sandbox = self._twin.running
-        if sandbox is None:
-            raise InvalidArgument("The sandbox is not running any more; start it with %m3ter_sandbox.")
+        if sandbox is None or sandbox.url != self._options.base_url_with(self._known):
+            # The one that was offered has stopped since.
+            sandbox = self._move_to_sandbox()
         environ = sandbox.environ
         return self._log_in(
             Credentials(environ["M3TER_API_KEY"], environ["M3TER_API_SECRET"], "the sandbox's demo")
@@ -154,6 +155,10 @@ class FormLogin:
         self._logins.remove(self._options.name)
 
     def _start_sandbox(self) -> None:
+        self._move_to_sandbox()
+
+    def _move_to_sandbox(self) -> Sandbox:
+        """Log in to the kernel's sandbox from now on, started if it does not run."""
         sandbox = self._twin.start()
         self._options = replace(self._options, base_url=sandbox.url, org_id=None)
         self._known = Settings()
@@ -161,3 +166,4 @@ class FormLogin:
         self.widget.offer_demo(self._use_demo)
         self.widget.doubt = self.widget.notice = self.widget.place = ""
         self.widget.sandbox_offered = False
+        return sandbox

@@ -363,7 +363,12 @@ def test_log_out_empties_the_form_and_forgets_the_card(make_form: Callable[..., 
     submit(form)
     send(form, "logout")
 
-    assert (calls, form.phase, form.message, form.card) == (["out"], "empty", "Logged out.", {})
+    assert (calls, form.phase, form.message, form.card) == (
+        ["out"],
+        "empty",
+        "Logged out. This form logs in again.",
+        {},
+    )
 
 
 def test_a_logout_that_fails_says_why(make_form: Callable[..., LoginForm]) -> None:

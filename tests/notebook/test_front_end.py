@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from IPython.utils.capture import capture_output
 
+from m3ter_nb.auth.settings import read_environ
 from m3ter_nb.errors import NotLoggedIn
+from m3ter_nb.notebook.by_form import FormLogin
 from m3ter_nb.notebook.front_end import FrontEnd, can_prompt, can_show_form, look_at
 from m3ter_nb.notebook.login_form import login_form
+from m3ter_nb.notebook.login_options import LoginOptions
+from m3ter_nb.notebook.logins import Logins
+from m3ter_nb.notebook.twin import SandboxControl
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -91,3 +96,24 @@ def test_where_no_real_secret_belongs_the_form_says_so_until_the_sandbox_is_star
     form._handle_custom_msg({"type": "sandbox"}, [])
     assert (form.place, form.sandbox_offered, form.demo_offered) == ("", False, True)
     form.close()
+
+
+@pytest.mark.parametrize("started_again", [False, True])
+def test_the_demo_button_of_a_sandbox_that_has_stopped_logs_in_to_a_new_one(*, started_again: bool) -> None:
+    twin = SandboxControl()
+    twin.start()
+    form = FormLogin(
+        Logins(None), twin, LoginOptions(), read_environ(), place="", notice="", notify=lambda _text: None
+    ).widget
+    assert form.demo_offered
+    twin.stop()
+    if started_again:
+        twin.start()
+
+    form._handle_custom_msg({"type": "demo"}, [])
+
+    assert form.phase == "in", form.message
+    assert twin.status().url.endswith(form.host)
+    assert ["Host", form.host] in form.card["rows"]
+    form.close()
+    twin.stop()
