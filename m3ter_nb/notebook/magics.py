@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 from importlib import import_module
+from textwrap import fill
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -415,6 +416,9 @@ def unload(shell: InteractiveShell) -> None:
 
 
 def _say(text: str) -> None:
+    """Print a sentence, broken between its words (JupyterLab breaks within them), or lines of code as they are."""
+    if "\n" not in text:
+        text = fill(text, 80, break_long_words=False, break_on_hyphens=False)
     print(text)  # noqa: T201 - what a magic says to the person who runs it
 
 

@@ -135,10 +135,8 @@ def test_login_form_where_nobody_can_type_falls_back_to_the_environment_and_says
 ) -> None:
     run(shell, "%m3ter_login --form")
 
-    assert (
-        "Nobody can fill a form here: logging in with the credentials from the environment."
-        in capsys.readouterr().out
-    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Nobody can fill a form here: logging in with the credentials from the environment." in said
     assert shell.user_ns["m3ter_session"].org_id == DEMO_ORG_ID
 
 
@@ -257,10 +255,26 @@ def test_logout_forgets_and_says_that_the_environment_would_log_in_again(
     session = shell.user_ns["m3ter_session"]
     run(shell, "%m3ter_logout")
 
-    assert "Credentials are still in the environment" in capsys.readouterr().out
+    assert "Credentials are still in the environment" in " ".join(capsys.readouterr().out.split())
     assert "m3ter_token" not in shell.user_ns
     with pytest.raises(NotLoggedIn):
         session.get("products")
+
+
+def test_what_a_magic_says_is_broken_between_its_words(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(shell, "%m3ter_login")
+    capsys.readouterr()
+    run(shell, "%m3ter_logout")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines) == (
+        "Logged out: token and credentials are forgotten. Credentials are still in the environment: "
+        "%m3ter_login logs in again without asking."
+    )
 
 
 def test_after_a_logout_what_needs_a_login_says_how_to_get_back_in(
