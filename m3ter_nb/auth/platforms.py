@@ -121,16 +121,21 @@ _PLATFORMS = (
     ),
 )
 
-_LOCK = threading.Lock()
+# The last one is in use. A forked child has its own: the thread that asks in the parent is not in there.
+_LOCKS = [threading.Lock()]
 _ASKED: list[PlatformSecrets | None] = []
 
 
 def platform_secrets() -> PlatformSecrets | None:
     """Return what the platform keeps for us, None where none is recognised; asked once a process."""
-    with _LOCK:
+    with _LOCKS[-1]:
         if not _ASKED:
             _ASKED.append(next((_ask(platform) for platform in _PLATFORMS if platform.here()), None))
         return _ASKED[0]
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=lambda: _LOCKS.append(threading.Lock()))
 
 
 def not_the_user_s() -> str:

@@ -8,8 +8,10 @@ one token request for any number of calls, renewed near its end, and no secret i
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -54,6 +56,39 @@ class _Client(DefaultHttpxClient):
     def __del__(self) -> None:
         with suppress(Exception):
             self.close()
+
+
+class _OwnOfProcess(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """Connections that a forked child does not share: two processes on one socket read each other's answers.
+
+    Args:
+        open_: opens a transport of ``httpx``, plain or async.
+    """
+
+    def __init__(self, open_: Callable[[], Any]) -> None:
+        self._open = open_
+        self._process = os.getpid()
+        self._opened = open_()
+
+    def _mine(self) -> Any:
+        if self._process != os.getpid():
+            # The parent's is left as it is: another thread's lock on it would never be given back here.
+            self._process, self._opened = os.getpid(), self._open()
+        return self._opened
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer: httpx.Response = self._mine().handle_request(request)
+        return answer
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer: httpx.Response = await self._mine().handle_async_request(request)
+        return answer
+
+    def close(self) -> None:
+        self._mine().close()
+
+    async def aclose(self) -> None:
+        await self._mine().aclose()
 
 
 class _SessionAuth(httpx.Auth):
@@ -239,11 +274,14 @@ def _find_ways(transport: Transport, way: Callable[..., Any]) -> dict[str, Any]:
     for (scheme, host, port), proxy in transport.proxies.items():
         name = f"[{host}]" if ":" in host else host
         try:
-            ways[f"{scheme}://{name}:{port}"] = way(
-                verify=checks,
-                trust_env=False,
-                limits=DEFAULT_CONNECTION_LIMITS,
-                proxy=None if proxy is None else _proxy_of(proxy, checks),
+            ways[f"{scheme}://{name}:{port}"] = _OwnOfProcess(
+                partial(
+                    way,
+                    verify=checks,
+                    trust_env=False,
+                    limits=DEFAULT_CONNECTION_LIMITS,
+                    proxy=None if proxy is None else _proxy_of(proxy, checks),
+                )
             )
         except ImportError:
             raise unusable_proxy(host, "httpx[socks]") from None

@@ -121,9 +121,15 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._open: dict[socket.socket, bool] = {}
         self._changed = threading.Condition()
         self._held = 0
+        self._process = os.getpid()
         self._thread = threading.Thread(
             target=self.serve_forever, args=(_POLL_SECONDS,), name="m3ter-sandbox", daemon=True
         )
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a forked child's copy: the threads that answer are the parent's."""
+        return self._process != os.getpid()
 
     def begin(self) -> None:
         """Answer from now on, from a daemon thread."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 from m3ter_nb.sandbox.app import build
@@ -19,7 +21,6 @@ from m3ter_nb.sandbox.store import Store
 from m3ter_nb.sandbox.world import LastPage, OrganizationType, RequestRecord, World
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
     from types import TracebackType
 
@@ -27,6 +28,8 @@ __all__ = ["Sandbox"]
 
 _LOG_AT_LEAST = 100_000
 _LONGEST_PATH = 256
+
+_all: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 
 
 class Sandbox:
@@ -103,6 +106,7 @@ class Sandbox:
         self._world: World | None = None
         self.keys = Identity(clock, token_lifetime)
         self.faults = Faults(self.keys)
+        _all.add(self)
 
     def __repr__(self) -> str:
         return f"<Sandbox {self.url}>" if self.is_running else "<Sandbox, stopped>"
@@ -188,11 +192,17 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Stop answering and close every connection; harmless where it does not run. Data in memory is gone."""
+        """Stop answering and close every connection; harmless where it does not run. Data in memory is gone.
+
+        In a forked child it lets go of the parent's, which goes on.
+        """
         with self._lock:
             server, world = self._server, self._world
             self._server = self._world = None
         if server is None or world is None:
+            return
+        if isinstance(server, Server) and server.is_inherited:
+            server.server_close()  # the rest is the parent's
             return
         world.stopping.set()
         server.end()
@@ -209,6 +219,10 @@ class Sandbox:
         if self._limits is not None:
             self._limits.reset()
 
+    def renew_lock(self) -> None:
+        """Take a lock of one's own, in a child process: the thread that held the parent's is not in there."""
+        self._lock = threading.RLock()
+
     def _make_world(self) -> World:
         started = timestamp(self._clock())
         store = Store(self._data)
@@ -221,3 +235,12 @@ class Sandbox:
             self._log.append(RequestRecord(method, path[:_LONGEST_PATH], status))
             if len(self._log) >= 2 * _LOG_AT_LEAST:
                 del self._log[:_LOG_AT_LEAST]
+
+
+def _after_fork() -> None:
+    for sandbox in list(_all):
+        sandbox.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)

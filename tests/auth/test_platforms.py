@@ -6,6 +6,7 @@ None of the platforms was at hand: what is held here is what was read.
 from __future__ import annotations
 
 import sys
+import threading
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import IPython
 import keyring
 import pytest
 
+from children import forks, in_a_child
 from keychains import MemoryKeyring
 from m3ter_nb.auth import platforms
 from m3ter_nb.auth.credentials import Credentials
@@ -252,6 +254,32 @@ def test_a_platform_is_asked_once_a_process(platform: Fake) -> None:
 
     assert search({}).complete
     assert platform.asked == asked
+
+
+@forks
+def test_a_child_that_was_forked_while_a_platform_was_asked_asks_by_itself(
+    platform: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.secrets = PAIR
+    asked, answered = threading.Event(), threading.Event()
+    get = platform.get
+
+    def wait_for_a_person(name: str) -> str:
+        if threading.current_thread() is not threading.main_thread():
+            asked.set()
+            answered.wait(10)
+        return get(name)
+
+    monkeypatch.setattr(platforms, "_given", lambda *_: {name: wait_for_a_person(name) for name in PAIR})
+    asking = threading.Thread(target=platform_secrets)
+    asking.start()
+    assert asked.wait(10)
+
+    in_child = in_a_child(lambda: sorted(platform_secrets().values))  # type: ignore[union-attr]  # there is one
+
+    answered.set()
+    asking.join()
+    assert in_child == str(sorted(PAIR))
 
 
 def test_kaggle_without_its_token_falls_through(monkeypatch: pytest.MonkeyPatch) -> None:

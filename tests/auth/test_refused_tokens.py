@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import m3ter_nb.auth.source
+from children import forks, in_a_child
 from m3ter_nb.api.login import login
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.source import TokenSource
@@ -18,7 +17,6 @@ from m3ter_nb.errors import ConnectionTimeout, Forbidden, InvalidArgument
 from odd_servers import OddServer, Seen, json_answer, token_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from clocks import TwoClocks
 
@@ -182,22 +180,7 @@ def test_a_thread_behind_a_renewal_that_does_not_end_has_an_end(
     assert source.token().reveal() == "new"
 
 
-def in_a_child(work: Callable[[], str]) -> str:
-    """Return what a function returns in a forked child; "" where it has not returned within a second."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:  # pragma: no cover - another process
-        signal.alarm(1)  # ends the child where it hangs
-        os.write(writer, work().encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as told:
-        said = told.read()
-    os.waitpid(child, 0)
-    return said
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
+@forks
 def test_a_child_that_was_forked_during_a_renewal_gets_its_token(clocks: TwoClocks) -> None:
     asked, answered = threading.Event(), threading.Event()
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import httpcore
 import httpx
 import pytest
 
+from children import forks, in_a_child
 from m3ter_nb.api.login import login
 from m3ter_nb.api.session import M3terSession
 from m3ter_nb.auth.credentials import Credentials
@@ -92,6 +96,42 @@ def in_turn(*turns: Any) -> OddServer:
         return waiting.pop(0) if len(waiting) > 1 else waiting[0]
 
     return OddServer(respond)
+
+
+class PortTeller(BaseHTTPRequestHandler):
+    """Answers each list with one item: the port that the client asks from, which tells its connections apart."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer."""
+        body = json.dumps({"data": [{"id": str(self.client_address[1])}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@forks
+def test_a_forked_child_does_not_share_the_connections_of_an_sdk_client() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), PortTeller) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        transport = Transport(f"http://127.0.0.1:{server.server_port}")
+        sdk = M3terSession(TokenSource(Token(TOKEN, 600)), transport, org_id="o").sdk()
+
+        def port() -> str:
+            return next(iter(sdk.products.list())).id
+
+        before, in_child, after = port(), in_a_child(port), port()
+        sdk.close()
+        server.shutdown()
+
+    assert in_child.isdigit()
+    assert in_child != before
+    assert after == before  # and the parent's stays open
 
 
 # One token request

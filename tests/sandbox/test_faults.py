@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from children import forks, in_a_child
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Sandbox
 from sandbox_fixtures import Client, SettableClock
 
@@ -391,6 +392,28 @@ def test_a_missing_extra_names_the_command_that_installs_it(missing: str) -> Non
         f"ImportError: The sandbox needs {missing}, which is not installed: "
         "run  pip install fastjsonschema flask joserfc"
     )
+
+
+@forks
+@pytest.mark.parametrize("held", [False, True], ids=["at rest", "while it records a request"])
+def test_a_forked_child_lets_go_of_the_sandbox_and_the_parent_s_goes_on(*, held: bool) -> None:
+    with Sandbox() as sandbox:
+        inside, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with sandbox._lock:
+                inside.set()
+                done.wait(10)
+
+        holding = threading.Thread(target=hold if held else inside.set)
+        holding.start()
+        assert inside.wait(10)
+        in_child = in_a_child(lambda: (sandbox.stop(), sandbox.is_running, len(sandbox.log)))
+        done.set()
+        holding.join()
+
+        assert in_child == "(None, False, 0)"
+        assert requests.get(sandbox.url, timeout=10).status_code == 403
 
 
 def test_the_sandbox_imports_nothing_of_its_siblings() -> None:

@@ -6,7 +6,6 @@ import base64
 import http.client
 import inspect
 import logging
-import os
 import pickle
 import re
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 import requests
 import urllib3.exceptions
 
+from children import forks, in_a_child
 from m3ter_nb.api.login import login
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.grant import fetch_token
@@ -716,20 +716,12 @@ def test_a_base_url_that_may_be_a_secret_is_not_repeated(text: str) -> None:
     assert "8471" not in str(caught.value)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
+@forks
 def test_a_forked_child_opens_connections_of_its_own(sandbox: Sandbox, credentials: Credentials) -> None:
     with login(credentials, base_url=sandbox.url) as session:
         before = session._transport._connections
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:  # pragma: no cover - another process
-            os.write(writer, b"shared" if session._transport._connections is before else b"own")
-            os._exit(0)
-        os.waitpid(child, 0)
-        os.close(writer)
 
-        assert os.read(reader, 10) == b"own"
-        os.close(reader)
+        assert in_a_child(lambda: session._transport._connections is before) == "False"
         assert session.get("products") == {"data": []}
 
 
