@@ -18,7 +18,7 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
 )
 from m3ter_nb.hiding import without_frames
-from m3ter_nb.wire.encoding import decode_body, encode_body, query_of
+from m3ter_nb.wire.encoding import decode_body, encode_body, query_of, settle_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -288,6 +288,7 @@ class M3terSession:
         method = str(method).upper()
         if method not in METHODS:
             raise InvalidArgument(f"The methods of the m3ter API are {', '.join(METHODS)}.")
+        params = settle_query(params)
         tell_doubts(method, path, params, json)
         return self.decode(self.exchange(method, path, params, json))
 
@@ -339,7 +340,8 @@ class M3terSession:
             UnexpectedAnswer: a page leads back to one that was read.
             ApiError, ConnectionFailed: as :meth:`request`.
         """
-        asked = {**query_by_name(params), **filters}
+        self.url(path)  # or nobody says what is wrong with it
+        asked = {**query_by_name(settle_query(params)), **filters}
         tell_doubts("GET", path, asked, None)
         asked.setdefault("pageSize", largest_page(path))
         seen = {asked.get("nextToken")}

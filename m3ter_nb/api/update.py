@@ -151,7 +151,7 @@ def differences(before: Any, after: Any, key: str = "") -> Iterator[Change]:
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
             yield from differences(old, new, f"{key}.{index}")
-    elif before is not after and (ABSENT in (before, after) or not is_same(before, after)):
+    elif before is not after and (before is ABSENT or after is ABSENT or not is_same(before, after)):
         yield Change(key, before, after)
 
 

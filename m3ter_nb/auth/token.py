@@ -47,7 +47,18 @@ class Token(str):
             access_token: the text that goes into the Authorization header.
             expires_in: seconds until it ends, counted from now. None: by its ``exp`` claim, where it has one.
             clock: where time comes from.
+
+        Raises:
+            InvalidArgument: one of them is something else.
         """
+        if not isinstance(access_token, str):
+            raise InvalidArgument("A token is text.")
+        if not isinstance(clock, Clock):
+            raise InvalidArgument("clock is a m3ter_nb.wire.clock.Clock.")
+        if expires_in is not None and not _is_finite(expires_in):
+            raise InvalidArgument(
+                "expires_in is a number of seconds, or None where the token says so itself."
+            )
         self = super().__new__(cls, access_token)
         self._clock = clock
         self._received = clock.now()
@@ -188,6 +199,10 @@ for _name in (
     ),
 ):
     setattr(Token, _name, _masking(_name))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
 
 
 def _unsendable() -> str:

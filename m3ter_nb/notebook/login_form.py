@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.settings import read_environ
+from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook.by_form import FormLogin
 from m3ter_nb.notebook.front_end import no_place_for_secrets
 from m3ter_nb.notebook.login_options import LoginOptions
@@ -33,9 +34,11 @@ def login_form(
         base_url: of the API; None: ``M3TER_BASE_URL`` of the environment, else production.
 
     Raises:
-        InvalidArgument: a malformed or unsafe base URL.
+        InvalidArgument: a malformed or unsafe base URL, or an ``on_login`` that cannot be called.
     """
-    options = LoginOptions(base_url=checked_base_url(base_url) if base_url else None)
+    if on_login is not None and not callable(on_login):
+        raise InvalidArgument("on_login is a function that takes the session of a login.")
+    options = LoginOptions(base_url=None if base_url in (None, "") else checked_base_url(base_url))
     known = replace(read_environ(), notes=())
     logins = Logins(None)
     told: list[M3terSession] = []

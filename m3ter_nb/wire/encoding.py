@@ -28,6 +28,7 @@ __all__ = [
     "plain_value",
     "query_of",
     "query_pairs",
+    "settle_query",
 ]
 
 #: Bytes: m3ter's firewall answers 403 to any longer body (https://docs.m3ter.com/guides/m3ter-apis/waf-rules-for-http-requests).
@@ -220,11 +221,24 @@ def query_pairs(params: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[t
         InvalidArgument: a value that is missing (NaN, NaT, NA), a dict, an empty text, a list that is empty or holds a
             list, None or an item with a comma: m3ter would not filter by it, and answer with other rows than were meant.
     """
-    pairs = params.items() if isinstance(params, Mapping) else params
+    settled = settle_query(params)
+    pairs = settled.items() if isinstance(settled, Mapping) else settled
     try:
         return [(_parameter(name), _query_text(value)) for name, value in pairs if value is not None]
     except _NoForm as error:
         raise InvalidArgument(f"The query holds {error}. Nothing was sent.") from None
+
+
+def settle_query(params: Any) -> Any:
+    """Return a query that can be read more than once: of an iterator that runs dry, a list of its pairs.
+
+    Raises:
+        InvalidArgument: it is neither a mapping, nor pairs, nor text.
+    """
+    if params is None or isinstance(params, (str, bytes, Mapping)):
+        return params
+    try:
+        return [(name, value) for name, value in params]
     except (TypeError, ValueError):
         raise InvalidArgument(
             "The query is neither a mapping, nor pairs, nor text. Nothing was sent."

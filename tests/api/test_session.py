@@ -522,6 +522,23 @@ def test_filters_are_named_or_given_as_the_query(session: M3terSession, sandbox:
     assert [p["id"] for p in session.pages("products", f"ids={ids[0]}")] == ids[:1]
 
 
+@pytest.mark.parametrize("ask", ["get", "pages", "request"])
+@pytest.mark.parametrize("more", [{}, {"pageSize": 5}], ids=["alone", "with a filter by name"])
+def test_a_query_of_pairs_that_can_be_read_once_filters_all_the_same(
+    session: M3terSession, ask: str, more: dict[str, int]
+) -> None:
+    first, *_ = [session.post("products", {"name": "x", "code": code})["id"] for code in ("a", "b", "c")]
+    pairs = (pair for pair in [("ids", first)])
+
+    if ask == "request":
+        found = session.request("GET", "products", params=pairs)["data"]
+    else:
+        answer = getattr(session, ask)("products", pairs, **more)
+        found = answer["data"] if ask == "get" else list(answer)
+
+    assert [product["id"] for product in found] == [first]
+
+
 def test_a_body_is_the_second_argument_or_named(session: M3terSession) -> None:
     one = session.post("products", {"name": "x", "code": "a"})
     two = session.post("products", json={"name": "x", "code": "b"}, params=None)

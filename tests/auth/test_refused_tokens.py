@@ -17,7 +17,6 @@ from m3ter_nb.errors import ConnectionTimeout, Forbidden, InvalidArgument
 from odd_servers import OddServer, Seen, json_answer, token_answer
 
 if TYPE_CHECKING:
-
     from clocks import TwoClocks
 
 INVALID = 'Bearer realm="m3ter", error="invalid_token", error_description="The access token expired"'
