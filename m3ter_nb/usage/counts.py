@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.usage.submission import EXPECTED, Fate
 from m3ter_nb.usage.values import ISO_8601
 
 if TYPE_CHECKING:
@@ -57,21 +58,28 @@ class Ours:
     expected: Counter[Group] = field(default_factory=Counter)
     new: Counter[Group] = field(default_factory=Counter)
 
-    def add(self, accounts: Iterable[Any], moments: np.ndarray[Any, Any], *, expected: Any, new: Any) -> None:
+    def add(
+        self, accounts: Iterable[Any], moments: np.ndarray[Any, Any], fates: np.ndarray[Any, Any]
+    ) -> None:
         """Count rows.
 
         Args:
             accounts: of each row the account code as JSON, or None.
             moments: of each row the time.
-            expected: of each row whether m3ter should have it.
-            new: of each row whether it is of this run.
+            fates: of each row what has become of it.
         """
         days = np.datetime_as_string(moments, unit="D").tolist()
-        for account, day, wanted, fresh in zip(accounts, days, expected, new, strict=True):
-            if wanted and account is not None:
+        groups = Counter(zip(accounts, days, fates.tolist(), strict=True))
+        for (account, day, fate), rows in groups.items():
+            if fate in EXPECTED and account is not None:
                 group = json.loads(account), day
-                self.expected[group] += 1
-                self.new[group] += bool(fresh)
+                self.expected[group] += rows
+                self.new[group] += rows if fate == Fate.ACCEPTED else 0
+
+    def join(self, other: Ours) -> None:
+        """Add what was counted elsewhere."""
+        self.expected.update(other.expected)
+        self.new.update(other.new)
 
 
 def count(reader: Reader, meter: Meter, found: Survey) -> Tally:

@@ -22,11 +22,13 @@ from distributed.protocol.pickle import dumps
 
 from m3ter_nb._version import __version__
 from m3ter_nb.errors import ConnectionFailed, InvalidArgument, M3terError, UnsafeDestination
+from m3ter_nb.usage.counts import Ours
 from m3ter_nb.usage.dask_worker import (
     Outcome,
     Plan,
     Task,
     TokenPlugin,
+    count_partition,
     examine_partition,
     fingerprint,
     send_partition,
@@ -173,6 +175,29 @@ class Cluster:
                     following += 1
         finally:
             self._client.cancel([each for each in futures if each is not None])
+
+    def by_account_and_day(self, fates: np.ndarray[Any, Any]) -> Ours | None:
+        """Have the workers count the rows that m3ter should have.
+
+        Args:
+            fates: of each row what has become of it.
+
+        Returns:
+            None where the cluster is gone, or a partition is another one than when it was checked.
+        """
+        count, ours, first = delayed(count_partition, pure=False), Ours(), 0
+        tasks = []
+        for part, (mark, rows) in zip(self._source.delayed(self._needed), self.marks, strict=True):
+            tasks.append(count(part, self.plan, mark, fates[first : first + rows]))
+            first += rows
+        found: list[Ours | None] = [None]
+        with suppress(Exception):
+            found = self._client.gather(self._client.compute(tasks))
+        for each in found:
+            if each is None:
+                return None
+            ours.join(each)
+        return ours
 
     def send(
         self,

@@ -18,6 +18,7 @@ from m3ter_nb.errors import InvalidArgument, M3terError
 from m3ter_nb.hiding import Hidden, Sealed
 from m3ter_nb.usage.channel import Channel
 from m3ter_nb.usage.columns import Reading
+from m3ter_nb.usage.counts import Ours
 from m3ter_nb.usage.engine import Delivery, deliver
 from m3ter_nb.usage.measurements import Batch, Writer, batches, digest
 from m3ter_nb.usage.pace import Pace, Stopped
@@ -37,7 +38,16 @@ if TYPE_CHECKING:
     from m3ter_nb.auth.source import TokenSource
     from m3ter_nb.usage.meter import Columns, Meter
 
-__all__ = ["Outcome", "Plan", "Task", "TokenPlugin", "examine_partition", "fingerprint", "send_partition"]
+__all__ = [
+    "Outcome",
+    "Plan",
+    "Task",
+    "TokenPlugin",
+    "count_partition",
+    "examine_partition",
+    "fingerprint",
+    "send_partition",
+]
 
 # Seconds in which a plugin may be missing, because a newer one is about to take its place.
 _BETWEEN_PLUGINS: Final = 3.0
@@ -183,6 +193,19 @@ def send_partition(frame: pd.DataFrame, plan: Plan, task: Task) -> Outcome:
         rows.chosen([row not in left_out for row in range(cells.rows)]), plan, worker, outcome
     )
     return outcome
+
+
+def count_partition(frame: pd.DataFrame, plan: Plan, mark: bytes, fates: np.ndarray[Any, Any]) -> Ours | None:
+    """Count a partition by account and day; None where it is another one than when it was checked."""
+    _check_version(plan)
+    cells = Reading(plan.meter, plan.columns, zone=plan.zone, from_text=False).read(frame)
+    writer = Writer(plan.meter, plan.columns)
+    bodies = writer.bodies(cells)
+    if mark_of(writer.names(cells, bodies), writer.contents(cells, bodies)) != mark:
+        return None
+    ours = Ours()
+    ours.add(cells.parts[0], cells.moments, fates)
+    return ours
 
 
 def _leave_out(accounts: list[Any], plan: Plan, task: Task, outcome: Outcome) -> set[int]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from m3ter_nb.usage.report import UsageReport
     from m3ter_nb.usage.sources import Source
 
-__all__ = ["Fate", "Submission"]
+__all__ = ["EXPECTED", "Fate", "Submission"]
 
 
 class Fate:
@@ -36,6 +36,10 @@ class Fate:
     SAME: Final = 6
     #: m3ter had its uid already, and this run has sent it once.
     THERE: Final = 7
+
+
+#: What m3ter should count.
+EXPECTED: Final = (Fate.ACCEPTED, Fate.ALREADY, Fate.THERE)
 
 
 @dataclass(repr=False)
@@ -126,7 +130,7 @@ class Submission:
     @property
     def expected(self) -> int:
         """Rows that m3ter should count."""
-        return self.count(Fate.ACCEPTED, Fate.ALREADY, Fate.THERE)
+        return self.count(*EXPECTED)
 
     def _named(self, fate: int, what: str) -> list[str]:
         """Return how many rows have a fate, with their reasons, most first."""

@@ -18,7 +18,7 @@ from m3ter_nb.usage.channel import Channel
 from m3ter_nb.usage.counts import count
 from m3ter_nb.usage.meter import Meter
 from m3ter_nb.usage.report import UsageReport
-from m3ter_nb.usage.submit import _Sending
+from m3ter_nb.usage.sending import Sending
 from m3ter_nb.usage.survey import Survey
 from usage_frames import usage, used_of
 
@@ -65,9 +65,9 @@ def beside_others(
     used: Used, monkeypatch: pytest.MonkeyPatch, *, lost: int, together: int = 1200
 ) -> Submission:
     """Return a submission while others add rows to one account and day, of which some requests never arrive."""
-    deliver, send, left = _Sending._deliver, Channel.send, [lost]
+    deliver, send, left = Sending._deliver, Channel.send, [lost]
 
-    def with_others(self: _Sending) -> M3terError | None:
+    def with_others(self: Sending) -> M3terError | None:
         others = [
             {
                 "uid": f"other-{number}",
@@ -89,7 +89,7 @@ def beside_others(
             return None
         return send(self, body, turn)
 
-    monkeypatch.setattr(_Sending, "_deliver", with_others)
+    monkeypatch.setattr(Sending, "_deliver", with_others)
     monkeypatch.setattr(Channel, "send", losing)
     return used.submit(wide_frame(), confirm=0.5, threads=1)
 

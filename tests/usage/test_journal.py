@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -16,11 +17,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from m3ter_nb.errors import Interrupted, InvalidArgument
-from m3ter_nb.usage.journal import Journal, Run, journal_path
+from m3ter_nb.usage import journal as journals
+from m3ter_nb.usage.journal import Journal
+from m3ter_nb.usage.journal_file import journal_path
 from usage_frames import usage
 
 if TYPE_CHECKING:
-    from m3ter_nb.usage.measurements import Batch
+    from collections.abc import Iterator
+
     from usage_frames import Used
 
 ABOUT = {"host": "https://api.m3ter.com", "organization": "o", "meter": "m"}
@@ -127,20 +131,20 @@ def test_the_journal_of_files_is_beside_them(used: Used, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["host", "organization", "meter"])
 def test_a_journal_of_another_place_is_refused(tmp_path: Path, name: str) -> None:
-    Journal(tmp_path / "j.sqlite", ABOUT).close()
+    Journal(tmp_path / "j.sqlite", ABOUT, pytest.fail).close()
 
     with pytest.raises(InvalidArgument, match=f"of another {name}"):
-        Journal(tmp_path / "j.sqlite", {**ABOUT, name: "other"})
+        Journal(tmp_path / "j.sqlite", {**ABOUT, name: "other"}, pytest.fail)
 
 
 def aged(path: Path, days: int, *, finished: bool) -> None:
     """Open a journal with one run, so many days after it began."""
-    journal = Journal(path, ABOUT, wall=lambda: 1e9)
+    journal = Journal(path, ABOUT, pytest.fail, wall=lambda: 1e9)
     journal.begin()
     if finished:
         journal.finish()
     journal.close()
-    Journal(path, ABOUT, wall=lambda: 1e9 + days * 86_400).close()
+    Journal(path, ABOUT, pytest.fail, wall=lambda: 1e9 + days * 86_400).close()
 
 
 def test_only_an_unfinished_run_that_m3ter_has_forgotten_is_refused(tmp_path: Path) -> None:
@@ -151,28 +155,132 @@ def test_only_an_unfinished_run_that_m3ter_has_forgotten_is_refused(tmp_path: Pa
         aged(tmp_path / "old.sqlite", 35, finished=False)
 
 
-@pytest.mark.parametrize("spoil", ["mode", "link", "folder", "bytes"])
+def foreign(path: Path, spoil: str) -> None:
+    """Make of a journal that knows nothing a file that is not to be trusted, or none."""
+    path.unlink()
+    if spoil == "mode":
+        path.write_bytes(b"")
+        path.chmod(0o666)
+    elif spoil == "link":
+        path.with_name("other").write_bytes(b"")
+        path.symlink_to(path.with_name("other"))
+    elif spoil == "loose link":
+        path.symlink_to(path.with_name("nowhere"))
+    elif spoil == "folder":
+        path.mkdir()
+    elif spoil == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes({"bytes": b"no database at all" * 100, "cut": b"SQLite format 3\0"}[spoil])
+        path.chmod(0o600)
+
+
+def damaged(path: Path, spoil: str) -> None:
+    """Damage a journal that holds rows."""
+    with sqlite3.connect(path, isolation_level=None) as db:
+        if spoil == "length":
+            db.execute("UPDATE sent SET uids = substr(uids, 1, 1003)")
+        elif spoil == "contents":
+            db.execute("UPDATE sent SET contents = x'00'")
+        elif spoil == "columns":
+            db.execute("ALTER TABLE sent RENAME COLUMN uids TO ids")
+        elif spoil == "trigger":
+            db.execute("CREATE TRIGGER t AFTER INSERT ON sent BEGIN DELETE FROM sent; END")
+        elif spoil == "view":
+            db.executescript("DROP TABLE events; CREATE VIEW events AS SELECT 'x' AS id;")
+    db.close()
+    if spoil == "pages":
+        held = path.read_bytes()
+        path.write_bytes(held[:4096] + b"\xff" * (len(held) - 4096))
+
+
+@pytest.mark.parametrize("spoil", ["mode", "link", "loose link", "folder", "pipe", "bytes", "cut"])
 def test_a_file_that_is_not_to_be_trusted_is_no_journal_and_the_rows_are_sent(
     used: Used, tmp_path: Path, spoil: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "j.sqlite"
-    if spoil == "mode":
-        sqlite3.connect(path).close()
-        path.write_bytes(b"")
-        path.chmod(0o666)
-    elif spoil == "link":
-        (tmp_path / "other").write_bytes(b"")
-        path.symlink_to(tmp_path / "other")
-    elif spoil == "folder":
-        path.mkdir()
-    else:
-        path.write_bytes(b"no database at all" * 100)
-        path.chmod(0o600)
+    path.write_bytes(b"")
+    foreign(path, spoil)
 
     sent = used.submit(usage(5), journal=path)
 
     assert (sent.journal, sent.confirmed) == (None, True)
     assert "No journal is kept" in caplog.text
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("beside", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("spoil", ["mode", "link", "loose link", "pipe"])
+def test_what_stands_beside_the_journal_is_trusted_no_more_than_the_journal(
+    used: Used, tmp_path: Path, beside: str, spoil: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "j.sqlite"
+    used.submit(usage(5), journal=path)
+    planted = path.with_name(path.name + beside)
+    planted.write_bytes(b"")
+    foreign(planted, spoil)
+
+    sent = used.submit(usage(5), journal=path)
+
+    assert (sent.journal, sent.already, sent.confirmed) == (None, 5, True)
+    assert "No journal is kept" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_belongs_to_somebody_else_is_no_journal(
+    used: Used, tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "folder" / "j.sqlite"
+    path.parent.mkdir()
+    used.submit(usage(5), journal=path)
+    os.chown(path if what == "file" else path.parent, 12_345, 12_345)
+
+    sent = used.submit(usage(5), journal=path)
+
+    assert (sent.journal, sent.already, sent.confirmed) == (None, 5, True)
+    assert "No journal is kept" in caplog.text
+
+
+def test_a_folder_that_everybody_can_write_holds_no_journal(
+    used: Used, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tmp_path.chmod(0o777)
+
+    assert used.submit(usage(5), journal=tmp_path / "j.sqlite").journal is None
+    assert "can be written by everybody" in caplog.text
+
+
+@pytest.mark.parametrize("how", [{}, {"uid": "event_id"}], ids=["content", "uid"])
+@pytest.mark.parametrize("spoil", ["length", "contents", "columns", "trigger", "view", "pages"])
+def test_a_damaged_journal_ends_no_run_and_makes_no_row_count_twice(
+    used: Used, tmp_path: Path, spoil: str, how: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = usage(3000)
+    used.submit(frame.head(2000), journal=tmp_path / "j.sqlite", **how)
+    damaged(tmp_path / "j.sqlite", spoil)
+
+    sent = used.submit(frame, journal=tmp_path / "j.sqlite", **how)
+
+    assert (sent.confirmed, sent.already, sent.accepted) == (True, 2000, 1000)
+    assert used.counted() == (3000, frame["requests"].sum())
+    assert re.search("No journal is kept|cannot be used any more", caplog.text)
+
+
+def test_the_database_of_another_program_is_left_as_it_is(
+    used: Used, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "mine.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE notes (text)")
+    db.close()
+    path.chmod(0o600)
+    before = path.read_bytes()
+
+    sent = used.submit(usage(5), journal=path)
+
+    assert (sent.journal, sent.confirmed, path.read_bytes()) == (None, True, before)
+    assert "the database of another program" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_means_no_journal(
@@ -186,26 +294,68 @@ def test_a_folder_that_cannot_be_written_means_no_journal(
     assert "No journal is kept" in caplog.text
 
 
-def test_a_journal_that_cannot_be_written_any_more_ends_no_run_and_is_told_once(
-    used: Used, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a file system of 100 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir(mode=0o700)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=100k,mode=0700", "tmpfs", folder],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("a file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_disk_that_is_full_ends_no_run_and_is_told_once(
+    used: Used, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    frame = usage(5000)
-    add, written = Journal.add, [0]
+    frame = usage(20_000)
 
-    def full(self: Journal, batch: Batch, run: Run) -> None:
-        written[0] += 1
-        if written[0] > 2:
-            raise sqlite3.OperationalError("database or disk is full")
-        add(self, batch, run)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "add", full)
-        sent = used.submit(frame)
-    again = used.submit(frame)
+    sent = used.submit(frame, uid="event_id", journal=small_disk / "j.sqlite")
+    again = used.submit(frame, uid="event_id", journal=None)
 
     assert (sent.confirmed, again.confirmed) == (True, True)
-    assert used.counted() == (5000, frame["requests"].sum())
-    assert sum("cannot be written" in record.message for record in caplog.records) == 1
+    assert used.counted() == (20_000, frame["requests"].sum())
+    assert sum("cannot be used any more" in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("moment", ["before", "check", "sending"])
+def test_a_journal_that_another_process_does_not_let_go_of_ends_no_run(
+    used: Used, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(journals, "_BUSY_SECONDS", 0.05)
+    frame, path = usage(3000), tmp_path / "j.sqlite"
+    used.submit(frame.head(500), journal=path)
+    other = sqlite3.connect(path, isolation_level=None)
+    if moment == "before":
+        other.execute("BEGIN IMMEDIATE")
+
+    def hold(_: object) -> None:
+        if moment == "check":
+            other.execute("BEGIN IMMEDIATE")
+
+    begin = Journal.begin
+
+    def begin_and_hold(self: Journal) -> object:
+        run = begin(self)
+        if moment == "sending":
+            other.execute("BEGIN IMMEDIATE")
+        return run
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "begin", begin_and_hold)
+        sent = used.submit(frame, journal=path, approve=hold)
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert sent.confirmed
+    assert used.counted() == (3000, frame["requests"].sum())
+    assert sum("ournal" in record.message for record in caplog.records) == 1
+    assert used.submit(frame, journal=path).confirmed
 
 
 def test_the_check_makes_no_journal(used: Used) -> None:
