@@ -8,14 +8,17 @@ name, and what a SOCKS proxy says before the connection stands: there each byte 
 from __future__ import annotations
 
 import io
+import socket
 from contextvars import ContextVar
 from functools import cache
 from http import HTTPStatus
 from http.client import BadStatusLine, HTTPConnection, HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, Any
 
+from urllib3 import exceptions as u3
+from urllib3.util.connection import allowed_gai_family
+
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
     from contextvars import Token
 
@@ -141,6 +144,12 @@ class _FinalResponse(HTTPResponse):
             raise BadStatusLine("a protocol that nobody asked for")
         return status
 
+    def begin(self) -> None:
+        super().begin()
+        # urllib3 would log what is malformed in the headers, an echo of ours perhaps, and the whole URL.
+        self.msg.defects.clear()
+        self.msg.set_payload("")
+
 
 class _Bounded:
     """Makes a connection keep to the allowance of the request that it carries, and print nothing.
@@ -150,6 +159,8 @@ class _Bounded:
 
     debuglevel = 0
     sock: socket.socket | None
+    timeout: float | None
+    _dns_host: str
 
     def send(self, data: Any) -> None:
         allowance = _allowances.get()
@@ -166,11 +177,55 @@ class _Bounded:
         return response
 
 
+class _BoundedThroughout(_Bounded):
+    """Connects in the time that is left, too: urllib3 gives each address of a host all of it."""
+
+    port: int
+    timeout: float
+    _dns_host: str
+
+    def _new_conn(self) -> socket.socket:
+        allowance, name = _allowances.get(), self._dns_host
+        addresses = _addresses(name, self.port)
+        if allowance is None or not addresses:
+            return self._connect(name)  # which says what is wrong with the name
+        for address in addresses:
+            self.timeout = min(self.timeout, allowance.seconds())
+            try:
+                sock = self._connect(address)
+            except (u3.ConnectTimeoutError, u3.NewConnectionError):
+                if address == addresses[-1]:
+                    raise
+            else:
+                sock.settimeout(allowance.seconds())  # for the handshake of TLS
+                break
+        return sock
+
+    def _connect(self, address: str) -> socket.socket:
+        name, self._dns_host = self._dns_host, address
+        try:
+            sock: socket.socket = super()._new_conn()  # type: ignore[misc]  # as in send
+        finally:
+            self._dns_host = name
+        return sock
+
+
+def _addresses(name: str, port: int) -> list[str]:
+    """Return the addresses of a host, none where it is not known."""
+    try:
+        found = socket.getaddrinfo(name.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
 @cache
 def bounded(pool: type[Any]) -> type[Any]:
     """Return a class of urllib3's pools whose connections keep to the allowance of the request that they carry."""
     connection = pool.ConnectionCls
     if not issubclass(connection, HTTPConnection):  # in a browser, which has no sockets
         return pool
-    kept = type(f"Bounded{connection.__name__}", (_Bounded, connection), {})
+    # Through a SOCKS proxy another package connects.
+    mixin = _BoundedThroughout if connection.__module__ == "urllib3.connection" else _Bounded
+    kept = type(f"Bounded{connection.__name__}", (mixin, connection), {})
     return type(f"Bounded{pool.__name__}", (pool,), {"ConnectionCls": kept})

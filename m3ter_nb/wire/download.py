@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
+from contextlib import contextmanager
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from urllib3 import exceptions as u3
@@ -17,6 +21,9 @@ from m3ter_nb.wire.connections import Connections
 from m3ter_nb.wire.failures import translate
 from m3ter_nb.wire.hosts import is_loopback, origin
 from m3ter_nb.wire.proxies import proxy_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["download"]
 
@@ -47,15 +54,16 @@ def download(url: str, *, api: str) -> bytes:
     deadline = Deadline(_TOTAL, time.monotonic)
     connections = Connections({where: proxy_for(url)}, ca_bundle() if scheme == "https" else None)
     try:
-        response, content = connections.exchange(
-            where,
-            "GET",
-            target,
-            {"Accept-Encoding": ACCEPTED_ENCODING},
-            None,
-            connect=_TIMEOUT[0],
-            allowance=Allowance(deadline, _TIMEOUT[1], _LONGEST),
-        )
+        with _unlogged():
+            response, content = connections.exchange(
+                where,
+                "GET",
+                target,
+                {"Accept-Encoding": ACCEPTED_ENCODING},
+                None,
+                connect=_TIMEOUT[0],
+                allowance=Allowance(deadline, _TIMEOUT[1], _LONGEST),
+            )
     except TooLong:
         raise UnexpectedAnswer(f"{host} sent a file of more than {_LONGEST:,} bytes.") from None
     except (u3.HTTPError, OSError, ValueError) as error:
@@ -65,3 +73,18 @@ def download(url: str, *, api: str) -> bytes:
     if response.status != HTTPStatus.OK:
         raise UnexpectedAnswer(f"{host} answered the download of a file with {response.status}.")
     return content
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep urllib3, which logs each target with its query, from logging what this thread asks for."""
+    logger, thread = logging.getLogger("urllib3.connectionpool"), threading.get_ident()
+
+    def is_of_another(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    logger.addFilter(is_of_another)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_of_another)

@@ -565,6 +565,9 @@ ODD_SERVERS = {
     "a token that no header can carry": [token_answer("{secret} {secret}")],
     "an echo of the request": [answer(400, b'{"message": "Basic {basic} is wrong, {secret} too"}')],
     "an echo in HTML": [answer(403, b"<h1>Basic {basic}</h1>", Content_Type="text/html")],
+    "an echo where a header should be": [
+        b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nwas sent: Basic {basic}\r\n{basic}\r\n\r\n"
+    ],
     "too many": [answer(429, b"{basic}", Retry_After="3600")],
     "a gateway's error": [answer(503, b"{basic}", Retry_After="0")],
     "a redirect": [answer(302, b"{basic}", Location="https://evil.invalid/{secret}")],
@@ -581,8 +584,8 @@ def test_an_odd_token_endpoint_shows_no_secret(
     basic = base64.b64encode(f"{watch.marks.key_id}:{watch.marks.secret}".encode())
 
     def filled(step: bytes) -> bytes:
+        step = step.replace(b"{basic}", basic).replace(b"{secret}", watch.marks.secret.encode())
         head, _, body = step.partition(b"\r\n\r\n")
-        body = body.replace(b"{basic}", basic).replace(b"{secret}", watch.marks.secret.encode())
         kept = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
         return b"\r\n".join([*kept, b"Content-Length: %d" % len(body)]) + b"\r\n\r\n" + body
 

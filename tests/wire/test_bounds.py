@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import threading
 import tracemalloc
 from contextlib import ExitStack
@@ -127,6 +128,53 @@ def test_a_server_that_dawdles_is_left_at_the_deadline(
 
     assert "check before you repeat it" in str(caught.value) or method == "GET"
     hurrying.step = 0.0
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_of_many_addresses_that_take_no_connection_is_left_at_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, hurrying: HurryingClock, scheme: str
+) -> None:
+    tried: list[tuple[str, float | None]] = []
+    look_up = socket.getaddrinfo
+
+    def find_many(host: str, *args: Any, **options: Any) -> list[Any]:
+        hosts = [f"127.0.0.{n}" for n in range(1, 50)] if host == "localhost" else [host]
+        return [found for each in hosts for found in look_up(each, *args, **options)]
+
+    def take_all_the_time(sock: socket.socket, address: Any) -> None:
+        tried.append((address[0], sock.gettimeout()))
+        hurrying.now += sock.gettimeout() or 0
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "getaddrinfo", find_many)
+    monkeypatch.setattr(socket.socket, "connect", take_all_the_time)
+    transport = Transport(
+        f"{scheme}://localhost:1", timeout=Timeout(4.0, 4.0), total_timeout=10.0, clock=hurrying.clock
+    )
+
+    with pytest.raises(ConnectionTimeout, match="within 10 s in all"):
+        transport.send("GET", f"{transport.base_url}/", authorization=str)
+
+    assert tried == [("127.0.0.1", 4.0), ("127.0.0.2", 4.0), ("127.0.0.3", 2.0)]
+
+
+def test_the_next_address_of_a_host_is_tried_where_one_takes_no_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def find_two(host: str, *args: Any, **options: Any) -> list[Any]:
+        hosts = ["127.0.0.9", "127.0.0.1"] if host == "localhost" else [host]
+        return [found for each in hosts for found in look_up(each, *args, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", find_two)
+    with OddServer.saying(json_answer({})) as server:
+        transport = Transport(server.url.replace("127.0.0.1", "localhost"))
+
+        answer = transport.send("GET", f"{transport.base_url}/", authorization=str)
+
+    assert answer.status == 200
+    assert server.seen[0].headers["host"] == transport.host
 
 
 def test_a_token_takes_a_minute_at_most(hurrying: HurryingClock) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
+import urllib3
 
 from m3ter_nb.errors import ConnectionFailed, UnexpectedAnswer, UnsafeDestination
 from m3ter_nb.wire import download as module
@@ -19,6 +22,18 @@ def test_a_file_is_fetched_without_a_token() -> None:
     (seen,) = server.seen
     assert seen.target == f"/file?{SECRET}"
     assert "authorization" not in seen.headers
+
+
+@pytest.mark.parametrize("head", ["", "broken header\r\n"], ids=["plain", "with a header that is none"])
+def test_the_url_is_in_no_log_either(caplog: pytest.LogCaptureFixture, head: str) -> None:
+    said = f"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{head}\r\n[]".encode()
+    with OddServer.saying(said) as server, caplog.at_level(logging.DEBUG):
+        download(f"{server.url}/file?{SECRET}", api=server.url)
+        assert SECRET not in caplog.text
+
+        urllib3.request("GET", f"{server.url}/file?{SECRET}")
+
+    assert SECRET in caplog.text  # urllib3 logs what others ask for
 
 
 @pytest.mark.parametrize(
