@@ -94,7 +94,7 @@ def _source(word: str, names: Mapping[str, Any]) -> Any:
     if any(mark in word for mark in "./*\\"):
         return word
     raise InvalidArgument(
-        f"There is no {word} in this notebook, and it is no path of CSV or Parquet files. Bind the frame to a name first."
+        "What is to be sent is no name of this notebook, and no path of CSV or Parquet files. Bind the frame to a name first."
     )
 
 

@@ -230,9 +230,8 @@ class Identity:
         try:
             return self._keys[key_id]
         except KeyError:
-            raise LookupError(
-                f"The sandbox has no access key {key_id!r}; make one with create_key()."
-            ) from None
+            # It is not repeated: it may be a real one's, or its secret.
+            raise LookupError("The sandbox has no such access key; make one with create_key().") from None
 
 
 def invalid_credentials() -> Refusal:

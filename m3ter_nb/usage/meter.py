@@ -94,31 +94,34 @@ class Columns:
         codes = [each.code for each in meter.fields]
         for code in self.fields:
             if code not in codes:
-                raise InvalidArgument(
-                    f"Meter {meter.code} has no field {code!r}; it has {', '.join(codes)}. Mend columns=."
-                )
+                raise InvalidArgument(f"Meter {meter.code} has no field{_which(code, codes)}. Mend columns=.")
         for name in self.needed(meter):
             if name not in there:
                 raise InvalidArgument(self._missing(name, meter, there))
 
     def _missing(self, name: str, meter: Meter, there: Sequence[str]) -> str:
-        if name in {self.of(each.code) for each in meter.fields}:
-            mend = f'columns={{"{name}": "..."}} names the column of a field of meter {meter.code}'
+        of_field = next((each.code for each in meter.fields if self.of(each.code) == name), None)
+        if of_field is not None:
+            mend = f'columns={{"{of_field}": "..."}} names the column of a field of meter {meter.code}'
         elif name in (self.account, self.ts, self.ets):
             which = "account" if name == self.account else "ts" if name == self.ts else "ets"
             mend = f'{which}="..." names the column'
         else:
             mend = "uid= and key= name columns"
-        return f"There is no column {name!r}{_alike(name, there)}: {mend}. Nothing was sent."
+        is_ours = name in (of_field, "account", "ts")
+        wanted = f" {name!r}{_alike(name, there)}" if is_ours else _which(name, there)
+        return f"There is no column{wanted}: {mend}. Nothing was sent."
 
 
 def find_meter(reader: Reader, code: str) -> Meter:
     """Read a meter by its code.
 
     Raises:
-        InvalidArgument: there is none, with those of a similar name.
+        InvalidArgument: there is none; which there are.
         ApiError, ConnectionFailed: as :meth:`m3ter_nb.M3terSession.request`.
     """
+    if not isinstance(code, str):
+        raise InvalidArgument("A meter is named by its code, which is text.")
     # A comma would be read as two codes.
     found = reader.pages("meters", codes=code) if "," not in code else reader.pages("meters")
     for each in found:
@@ -127,14 +130,18 @@ def find_meter(reader: Reader, code: str) -> Meter:
                 str(each["id"]), code, tuple(sorted(_fields(each), key=lambda one: (one.category, one.code)))
             )
     known = [str(each.get("code")) for each in reader.pages("meters")]
-    raise InvalidArgument(
-        f"There is no meter with the code {code!r}{_alike(code, known)}. %m3ter GET meters --all lists them."
-    )
+    raise InvalidArgument(f"There is no meter{_which(code, known)}. %m3ter GET meters --all lists them.")
 
 
 def _fields(meter: Mapping[str, Any]) -> Iterable[Field]:
     for each in meter.get("dataFields") or ():
         yield Field(str(each["code"]), str(each["category"]))
+
+
+def _which(name: str, names: Sequence[str]) -> str:
+    """Say which name there is not, and which there are; one that is like none of them may be a secret."""
+    shown = repr(name) if difflib.get_close_matches(name, names, n=1) else "of that name"
+    return f" {shown}{_alike(name, names)}"
 
 
 def _alike(name: str, names: Sequence[str]) -> str:

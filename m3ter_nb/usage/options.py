@@ -92,7 +92,7 @@ class Options:
                 ZoneInfo(self.timezone)
         except (ValueError, OSError, TypeError, KeyError):
             raise InvalidArgument(
-                f"There is no time zone {self.timezone!r}; name one as 'Europe/London'."
+                "There is no time zone of that name on this machine; name one as 'Europe/London'."
             ) from None
 
     def _check_names(self) -> None:

@@ -237,7 +237,9 @@ def _files(given: str) -> Source:
         start = Path(path.anchor)
         paths = sorted(start.glob(str(path.relative_to(start))))
     if not paths or not all(path.is_file() for path in paths):
-        raise InvalidArgument(f"There is no file {given}.")
+        raise InvalidArgument(
+            f"There is no file of that name; one without a folder is looked for in {Path.cwd()}."
+        )
     if all(path.name.lower().endswith(_CSV) for path in paths):
         return CsvSource(paths)
     if all(path.name.lower().endswith(_PARQUET) for path in paths):

@@ -183,7 +183,7 @@ def _plain(value: Any) -> Any:
     kind = str(getattr(value, "dtype", "")) if type(value).__module__ == "numpy" else ""
     if kind in _SMALL_FLOATS:
         return float(str(value))
-    return value.item() if kind in _NUMPY_NUMBERS else value
+    return value.item() if kind in _NUMPY_NUMBERS and not value.ndim else value
 
 
 def number_of_text(value: Any) -> int | float | None:

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("pandas", reason="usage needs the extra 'pandas'")
 
 from m3ter_nb import Submission, UsageReport
-from m3ter_nb.errors import ConfirmationNeeded, InvalidArgument
+from m3ter_nb.errors import ConfirmationNeeded, InvalidArgument, M3terError
 from m3ter_nb.sandbox import Sandbox
 from usage_frames import usage, used_of
 
@@ -68,7 +68,7 @@ def test_columns_are_mapped_and_a_path_is_a_source(shell: InteractiveShell, used
     ("line", "said"),
     [
         ("df", "Name the meter"),
-        ("nothing --meter api_requests", "no nothing in this notebook"),
+        ("nothing --meter api_requests", "no name of this notebook"),
         ("df --meter api_requests --map region", "--map takes pairs"),
     ],
 )
@@ -77,6 +77,38 @@ def test_a_line_that_makes_no_sense_says_what_does(
 ) -> None:
     with pytest.raises(InvalidArgument, match=said):
         shell.run_line_magic("m3ter_submit", line)
+
+
+WORD = "5ecret-8471-marked"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{WORD} --meter api_requests",
+        f"{WORD}.csv --meter api_requests",
+        f"df {WORD} --meter api_requests",
+        f"df --meter {WORD}",
+        f"df --meter api_requests --uid {WORD}",
+        f"df --meter api_requests --key {WORD}",
+        f"df --meter api_requests --account {WORD}",
+        f"df --meter api_requests --ts {WORD}",
+        f"df --meter api_requests --map {WORD}",
+        f"df --meter api_requests --map {WORD}=region",
+        f"df --meter api_requests --map region={WORD}",
+        f"df --meter api_requests --new-accounts {WORD}",
+        f"df --meter api_requests --timezone {WORD}",
+        f"df --meter api_requests --confirm {WORD}",
+        f"df --meter api_requests --name {WORD}",
+    ],
+)
+def test_no_word_that_it_does_not_know_is_repeated(
+    shell: InteractiveShell, used: Used, capfd: pytest.CaptureFixture[str], line: str
+) -> None:
+    result = shell.run_cell(f"%m3ter_submit {line}")
+
+    assert isinstance(result.error_in_exec, M3terError)
+    assert "8471" not in f"{result.error_in_exec} {capfd.readouterr()}"
 
 
 def test_it_asks_each_time_before_rows_go_to_production_and_no_is_the_default(

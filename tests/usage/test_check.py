@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -181,8 +182,8 @@ def test_rounded_numbers_and_long_uids_are_told(used: Used) -> None:
     [
         ({"account": "acount"}, r"There is no column 'acount' \(did you mean 'account'\?\)"),
         ({"columns": {"region": "regoin"}}, r"no column 'regoin' \(did you mean 'region'\?\)"),
-        ({"columns": {"zone": "region"}}, "has no field 'zone'; it has requests, region"),
-        ({"uid": "id"}, "no column 'id'"),
+        ({"columns": {"zone": "region"}}, r"has no field of that name \(there are 'requests', 'region'\)"),
+        ({"uid": "id"}, r"no column of that name \(there are .*uid= and key="),
         ({"uid": "event_id", "key": "event_id"}, "exclude each other"),
         ({"key": []}, "names no column"),
         ({"key": 5}, "name of a column, or several"),
@@ -206,10 +207,23 @@ def test_an_argument_that_makes_no_sense_is_an_error_that_says_what_does(
         used.session.check_usage(usage(3), "api_requests", **options)
 
 
+def test_a_column_that_nobody_named_is_named_where_it_is_not_there(used: Used) -> None:
+    with pytest.raises(InvalidArgument, match=r"no column 'account' \(there are .*account=\"\.\.\.\" names"):
+        used.session.check_usage(usage(3).rename(columns={"account": "who"}), "api_requests")
+
+
+@pytest.mark.parametrize("column", ["requests", "event_id", "account", "region", "ts"])
+def test_a_cell_that_holds_several_values_is_a_bad_row(used: Used, column: str) -> None:
+    frame = usage(2).astype(object)
+    frame[column] = [np.array([1, 2]), frame[column].iloc[1]]
+
+    report = used.session.check_usage(frame, "api_requests", uid="event_id")
+
+    assert not report.ok
+
+
 def test_a_meter_that_is_not_there_is_an_error_with_its_likely_name(used: Used) -> None:
-    with pytest.raises(
-        InvalidArgument, match=r"no meter with the code 'api_request' \(did you mean 'api_req"
-    ):
+    with pytest.raises(InvalidArgument, match=r"no meter 'api_request' \(did you mean 'api_req"):
         used.session.check_usage(usage(3), "api_request")
 
 
