@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,10 +50,17 @@ def trusting(ca: str | None) -> ssl.SSLContext:
         OSError: it cannot be read, or holds no certificate.
     """
     import certifi
+
+    path = Path(ca or certifi.where()).absolute()
+    return _context(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _context(path: Path, _changed: int) -> ssl.SSLContext:
+    """Read the authorities of a file or folder, once for each change of it: that takes as long as a login."""
     from urllib3.util.ssl_ import create_urllib3_context
 
     context = create_urllib3_context()
-    path = ca or certifi.where()
-    folder = Path(path).is_dir()
+    folder = path.is_dir()
     context.load_verify_locations(cafile=None if folder else path, capath=path if folder else None)
     return context

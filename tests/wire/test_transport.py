@@ -30,6 +30,7 @@ from m3ter_nb.errors import (
     UnsafeDestination,
 )
 from m3ter_nb.sandbox import DEMO_ORG_ID
+from m3ter_nb.wire.certificates import trusting
 from m3ter_nb.wire.clock import Clock
 from m3ter_nb.wire.failures import translate
 from m3ter_nb.wire.hosts import checked_base_url, is_loopback, origin
@@ -267,9 +268,9 @@ def test_a_redirect_does_not_carry_what_the_auth_for_plain_requests_has_set(
 
 
 def test_netrc_never_replaces_the_token(
-    sandbox: Sandbox, credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, credentials: Credentials, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    netrc = tmp_path / "home" / ".netrc"
+    netrc = home / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
@@ -739,6 +740,19 @@ def test_in_a_page_a_host_that_names_no_page_is_said_to_be_that_and_not_asked_ag
 
     assert type(caught.value) is ConnectionFailed
     assert (len(server.seen), waits) == (1, [])
+
+
+def test_authorities_are_read_once_for_all_sessions_and_again_where_they_have_changed(tmp_path: Path) -> None:
+    _, ca = make_certificate(tmp_path, "127.0.0.1")
+    first = trusting(str(ca))
+    again = trusting(str(ca))
+    (tmp_path / "other").mkdir()
+    _, other = make_certificate(tmp_path / "other", "127.0.0.1")
+    ca.write_bytes(other.read_bytes())
+    os.utime(ca, ns=(0, 0))
+
+    assert again is first
+    assert trusting(str(ca)).get_ca_certs() != first.get_ca_certs()
 
 
 @pytest.mark.parametrize("content", [b"", b"no certificate"])
