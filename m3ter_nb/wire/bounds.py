@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from functools import cache
 from http import HTTPStatus
 from http.client import BadStatusLine, HTTPConnection, HTTPResponse, parse_headers
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from urllib3 import exceptions as u3
 from urllib3.util.connection import allowed_gai_family
@@ -129,6 +129,18 @@ class _BoundedFile(io.RawIOBase):
         super().close()
 
 
+class _BoundedSource(NamedTuple):
+    """A socket as an answer of http.client sees it: the file that it reads from, within an allowance."""
+
+    sock: socket.socket
+    allowance: Allowance
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Stand in for the method of a socket; only answers are read through it."""
+        raw = self.sock.makefile("rb", buffering=0)
+        return io.BufferedReader(_BoundedFile(raw, self.sock, self.allowance))
+
+
 class _FinalResponse(HTTPResponse):
     """The final answer, behind any that only announce it (RFC 9110 section 15.2).
 
@@ -170,11 +182,9 @@ class _Bounded:
 
     def response_class(self, sock: socket.socket, *args: Any, **options: Any) -> HTTPResponse:
         """Stand where http.client looks for the class of an answer: also of a proxy's to CONNECT."""
-        response = _FinalResponse(sock, *args, **options)
         allowance = _allowances.get()
-        if allowance is not None:
-            response.fp = io.BufferedReader(_BoundedFile(response.fp.detach(), sock, allowance))
-        return response
+        source: Any = sock if allowance is None else _BoundedSource(sock, allowance)
+        return _FinalResponse(source, *args, **options)
 
 
 class _BoundedThroughout(_Bounded):

@@ -166,19 +166,23 @@ def encode_body(value: Any) -> bytes:
     return body
 
 
+def _refuse(_constant: str) -> Never:
+    raise ValueError("NaN and Infinity are no values of JSON")
+
+
+# As json.loads makes one for each call.
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
 def decode_body(content: bytes) -> tuple[Any, bool]:
     """Decode a JSON body; return the value, and whether it was one.
 
     Told by a value, and not by an error: the error of a parser holds the whole text, which may hold a token.
     """
     try:
-        return json.loads(content, parse_constant=_refuse), True
+        return _DECODER.decode(content.decode(json.detect_encoding(content), "surrogatepass")), True
     except (ValueError, RecursionError):
         return None, False
-
-
-def _refuse(_constant: str) -> Never:
-    raise ValueError("NaN and Infinity are no values of JSON")
 
 
 def query_of(params: Any) -> str:
@@ -208,7 +212,7 @@ def check_query(query: str) -> None:
     Raises:
         InvalidArgument: a parameter in it has no value.
     """
-    if not all(value.strip() for _, value in parse_qsl(query, keep_blank_values=True)):
+    if query and not all(value.strip() for _, value in parse_qsl(query, keep_blank_values=True)):
         raise InvalidArgument(f"The query holds an empty text, {_NO_FILTER}. Nothing was sent.")
 
 
