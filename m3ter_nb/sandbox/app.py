@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
-from werkzeug.routing import Rule
+from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Response
 
 from m3ter_nb.sandbox import ingest, organization, resources, search, usage
@@ -56,11 +56,30 @@ def _make_no_url(*_: object, **__: object) -> tuple[str, str]:
     raise NotImplementedError("No URL is made from a route of the sandbox")
 
 
+# The routes of every sandbox are the same, and to compile them is most of a start: they are compiled once.
+_routes = Map(merge_slashes=False)
+_routed: set[str] = set()
+
+
+class _Application(Flask):
+    """An application on the routes that all share: it adds those that nobody has added, and its own views."""
+
+    url_rule_class = _Route
+
+    def add_url_rule(
+        self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **options: Any
+    ) -> None:
+        if endpoint is not None and endpoint in _routed:
+            self.view_functions[endpoint] = view_func
+            return
+        super().add_url_rule(rule, endpoint, view_func, *args, **options)
+        _routed.add(endpoint or "")
+
+
 def build(world: World) -> Flask:
     """Return the application that plays m3ter on ``world``."""
-    app = Flask("m3ter_nb.sandbox", static_folder=None, template_folder=None)
-    app.url_rule_class = _Route
-    app.url_map.merge_slashes = False
+    app = _Application("m3ter_nb.sandbox", static_folder=None, template_folder=None)
+    app.url_map = _routes
     app.before_request(lambda: _admit(world))
     app.url_value_preprocessor(_drop_organization)
     app.after_request(_sign)

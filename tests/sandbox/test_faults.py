@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from werkzeug.routing import Rule
 
 from children import forks, in_a_child
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Sandbox
@@ -324,6 +325,18 @@ def test_two_sandboxes_know_nothing_of_each_other(api: Client) -> None:
         stranger.session.headers["Authorization"] = api.session.headers["Authorization"]
 
         assert stranger.get("products").status_code == 403
+
+
+def test_the_routes_are_compiled_once_for_all_sandboxes(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[Rule] = []
+    monkeypatch.setattr(Rule, "compile", compiled.append)
+
+    with Sandbox() as second:
+        assert Client(second).log_in().get("products").status_code == 200
+
+    assert compiled == []
 
 
 def test_every_assumption_is_a_sentence(sandbox: Sandbox) -> None:
