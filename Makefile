@@ -12,8 +12,8 @@ PYTEST := $(BIN)/python -m pytest
 # Tests that share nothing run side by side, as many as there are cores; those that drive a browser one after the other.
 WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --dist loadgroup
-# One more than there are cores: some of the tests wait.
-QUICK_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# Left out whole: to import Dask or a browser takes a second of each worker, for a handful of quick tests.
+NOT_QUICK := $(addprefix --ignore=tests/,browser front_ends lite usage/test_dask.py)
 SEEDS ?= 20
 # The page is built in an environment of its own.
 LITE := build/venv-lite
@@ -34,10 +34,10 @@ demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what i
 	@$(BIN)/python -m nbconvert --to markdown --execute --stdout --log-level=ERROR \
 		--NbConvertBase.display_data_priority=text/plain $(NOTEBOOK)
 
-quick: $(VENV)/.test  ## run the linters and every test that needs no browser, notebook or network and is not slow (a minute and a half on two cores)
+quick: $(VENV)/.test  ## run the linters and every test that needs no browser, notebook or network and is not slow (about a minute on two cores)
 	$(BEGIN)$@
 	$(MAKE) --no-print-directory check & checks=$$!; \
-		$(PYTEST) -q -n $(QUICK_WORKERS) --dist loadgroup --hypothesis-profile=brief -m "not browser and not notebook and not network and not more and not slow"; tests=$$?; \
+		$(PYTEST) -q -n $(WORKERS) --dist loadgroup $(NOT_QUICK) --hypothesis-profile=brief -m "not browser and not notebook and not network and not more and not slow"; tests=$$?; \
 		wait $$checks && exit $$tests
 	$(END)
 
@@ -58,7 +58,7 @@ seeds: $(VENV)/.test  ## run the tests on random data with SEEDS other seeds
 
 time-of-test:
 	$(BEGIN)test
-	@echo "make test takes 20 to 25 minutes on two cores; make quick a minute and a half."
+	@echo "make test takes 20 to 25 minutes on two cores; make quick about one."
 
 time-of-more:
 	$(BEGIN)test-more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -41,6 +42,7 @@ _PLACES = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL", "XDG_
 _LEAKY = (*VARIABLES, "M3TER_PROFILE", "NETRC", *_PLACES)
 # No test touches the developer's own keychain; those of the keychain bring one.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+_homes = itertools.count(1)
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -64,13 +66,19 @@ def pytest_make_collect_report() -> Iterator[Any]:
     return _as_failure((yield))
 
 
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home folder with nothing in it, which is the working directory, too."""
+    path = tmp_path_factory.getbasetemp() / f"home-{next(_homes)}"  # mktemp() takes as long as a short test
+    path.mkdir()
+    return path
+
+
 @pytest.fixture(autouse=True)
-def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def clean_environ(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """Hide the developer's own credentials, proxies, netrc and .env."""
     for name in (*_LEAKY, *_PROXIES, *(name.lower() for name in _PROXIES)):
         monkeypatch.delenv(name, raising=False)
-    home = tmp_path / "home"
-    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home)
 

@@ -231,4 +231,4 @@ def test_a_magic_says_what_was_passed_over_before_it_asks(
 
     shell.run_cell("%m3ter_login")
 
-    assert f"{below} was passed over" in capsys.readouterr().out
+    assert f"{below} was passed over" in " ".join(capsys.readouterr().out.split())

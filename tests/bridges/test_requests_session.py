@@ -179,13 +179,16 @@ def test_verify_false_does_not_switch_the_certificates_off(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("step", [reset, stall], ids=["reset", "stall"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_failure_is_one_of_requests_and_of_ours_and_shows_no_token(step: Any, method: str) -> None:
+def test_a_failure_is_one_of_requests_and_of_ours_and_shows_no_token(
+    step: Any, method: str, clocks: TwoClocks
+) -> None:
     kinds: tuple[type[Exception], ...] = (
         (ConnectionFailed, requests.ConnectionError)
         if step is reset
         else (ConnectionTimeout, requests.Timeout)
     )
-    with in_turn([step]) as server, logged_in(server) as session:
+    clock = clocks.clock._replace(sleep=clocks.advance)
+    with in_turn([step]) as server, logged_in(server, clock=clock) as session:
         for kind in kinds:
             with pytest.raises(kind) as caught:
                 session.requests().request(method, session.url("products"), timeout=(2, 0.1))

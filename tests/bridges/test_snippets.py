@@ -118,6 +118,7 @@ def test_a_printed_get_sends_its_query(interpreter: str, sandbox: Sandbox, envir
     assert {product["id"] for product in answer_of(text, interpreter, environ)["data"]} == set(ids[:2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreter", [*SHELLS, "python"])
 def test_a_printed_text_runs_with_a_body_near_the_limit(
     interpreter: str, sandbox: Sandbox, environ: dict[str, str]

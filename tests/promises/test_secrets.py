@@ -37,7 +37,7 @@ from m3ter_nb.notebook.login_options import LoginOptions
 from m3ter_nb.notebook.logins import Logins
 from m3ter_nb.notebook.twin import SandboxControl
 from m3ter_nb.sandbox import DEMO_ORG_ID
-from odd_servers import OddServer, answer, reset, token_answer
+from odd_servers import OddServer, answer, json_answer, reset, token_answer
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -348,12 +348,12 @@ def test_what_works_shows_neither_secret_nor_token(watch: Watch, sandbox: Sandbo
 
 
 def test_a_login_from_a_file_shows_neither_secret_nor_token(
-    watch: Watch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    watch: Watch, monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path
 ) -> None:
     lines = [f"{name}={value}" for name, value in watch.marks.environ.items()]
     for name in watch.marks.environ:
         monkeypatch.delenv(name)
-    (tmp_path / "home" / ".env").write_text("\n".join(lines))
+    (home / ".env").write_text("\n".join(lines))
     (tmp_path / "other.env").write_text("\n".join(lines))
 
     watch.run(
@@ -510,23 +510,23 @@ BAD_FILES = {
 def test_a_bad_file_shows_no_secret(
     watch: Watch,
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    home: Path,
     content: bytes,
     named: bool,  # noqa: FBT001 - a switch of the test
 ) -> None:
     for name in watch.marks.environ:
         monkeypatch.delenv(name)
-    path = tmp_path / "bad.env" if named else tmp_path / "home" / ".env"
+    path = home / ("bad.env" if named else ".env")
     path.write_bytes(content.replace(b"{secret}", watch.marks.secret.encode()))
 
     fails(watch, f"%m3ter_login --env {path}" if named else "%m3ter_login --env")
 
 
 def test_halves_in_two_places_show_no_secret(
-    watch: Watch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    watch: Watch, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     monkeypatch.delenv("M3TER_API_KEY")
-    (tmp_path / "home" / ".env").write_text(f"M3TER_API_KEY=k\nM3TER_API_SECRET=x{watch.marks.secret}\n")
+    (home / ".env").write_text(f"M3TER_API_KEY=k\nM3TER_API_SECRET=x{watch.marks.secret}\n")
 
     fails(watch, "%m3ter_login")
 
@@ -659,7 +659,8 @@ def test_a_host_that_went_away_shows_no_token(
 
     def respond(_seen: object) -> list[Any]:
         turns.append(1)
-        return [token_answer(watch.marks.secret)] if len(turns) == 1 else [reset]
+        answers = [token_answer(watch.marks.secret), json_answer({})]
+        return [answers[len(turns) - 1] if len(turns) <= len(answers) else reset]
 
     with OddServer(respond) as server:
         monkeypatch.setenv("M3TER_BASE_URL", server.url)

@@ -48,6 +48,7 @@ def start(used: Used, rows: int, rate: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_lose_and_double_nothing(used: Used) -> None:
     frame = usage(12_000)
     when = random.Random(7)
