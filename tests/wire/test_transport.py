@@ -6,6 +6,7 @@ import base64
 import http.client
 import inspect
 import logging
+import os
 import pickle
 import re
 import subprocess
