@@ -39,6 +39,8 @@ class DaskSource:
             raise InvalidArgument(
                 f"Of Dask, usage is read from a dask.dataframe, not from {type(frame).__name__}. Nothing was sent."
             )
+        if frame.index.name is not None and frame.index.name not in frame.columns:
+            frame = frame.reset_index()  # a column like any other, as of a frame of pandas
         self._frame = frame
         self.columns = [str(name) for name in frame.columns]
         self.is_text = False

@@ -56,7 +56,7 @@ class Job:
                 "two partitions one would be lost. Nothing was sent."
             )
         found = find_meter(reader, meter)
-        if source.columns or on_cluster:
+        if on_cluster or source.columns or any(True for _ in source.pieces()):
             columns.check(found, source.columns)
         return cls(reader, source, found, columns, options, _cluster_of(source, found, columns, options))
 

@@ -117,18 +117,25 @@ def find_meter(reader: Reader, code: str) -> Meter:
     """Read a meter by its code.
 
     Raises:
-        InvalidArgument: there is none; which there are.
+        InvalidArgument: there is none, and which there are; or there are several.
         ApiError, ConnectionFailed: as :meth:`m3ter_nb.M3terSession.request`.
     """
-    if not isinstance(code, str):
-        raise InvalidArgument("A meter is named by its code, which is text.")
+    if not (code and isinstance(code, str)):
+        raise InvalidArgument(
+            "Name the meter by its code, which is text. %m3ter GET meters --all lists them. Nothing was sent."
+        )
     # A comma would be read as two codes.
-    found = reader.pages("meters", codes=code) if "," not in code else reader.pages("meters")
+    listed = reader.pages("meters", codes=code) if "," not in code else reader.pages("meters")
+    found = [each for each in listed if each.get("code") == code]
+    if len(found) > 1:
+        ids = ", ".join(str(each.get("id")) for each in found)
+        raise InvalidArgument(
+            f"{len(found)} meters have the code {code!r} ({ids}), and a measurement names its meter by the code alone. "
+            "Give them codes of their own. Nothing was sent."
+        )
     for each in found:
-        if each.get("code") == code:
-            return Meter(
-                str(each["id"]), code, tuple(sorted(_fields(each), key=lambda one: (one.category, one.code)))
-            )
+        fields = tuple(sorted(_fields(each), key=lambda one: (one.category, one.code)))
+        return Meter(str(each["id"]), code, fields)
     known = [str(each.get("code")) for each in reader.pages("meters")]
     raise InvalidArgument(f"There is no meter{_which(code, known)}. %m3ter GET meters --all lists them.")
 

@@ -71,6 +71,11 @@ class Finding:
         if len(self.first) < _FIRST_ROWS:
             self.first += [row + offset for row in rows[: _FIRST_ROWS - len(self.first)]]
 
+    def where(self) -> str:
+        """Name the first rows: ``row 7``, ``rows 7, 9, …``."""
+        more = ", …" if self.rows > len(self.first) else ""
+        return f"row{'' if self.rows == 1 else 's'} {', '.join(map(str, self.first))}{more}"
+
     @property
     def meaning(self) -> str:
         """What it means, and how it is mended."""
@@ -140,7 +145,7 @@ class UsageReport:
         if self.ok:
             return f"{rows}: all can be sent."
         kinds = ", ".join(
-            f"{each.rows:,} {each.kind}{f' {each.column}' if each.column else ''}"
+            f"{each.rows:,} {each.kind}{f' {each.column}' if each.column else ''} in {each.where()}"
             for each in self.found_problems[:6]
         )
         more = ", …" if len(self.found_problems) > 6 else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -18,7 +18,7 @@ from m3ter_nb.extras import missing_extra
 from m3ter_nb.usage.dask_source import DaskSource, is_dask_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
 
@@ -77,13 +77,22 @@ def source_of(given: Any) -> Source:
         return DaskSource(given)
     if isinstance(given, (str, PathLike)):
         return _files(fspath(given))
+    source: Source
     if hasattr(given, "__arrow_c_stream__"):
-        return FrameSource(_from_arrow(given))
-    if isinstance(given, Iterable) and not isinstance(given, (bytes, Mapping)):
-        return DictSource(given)
-    raise InvalidArgument(
-        f"Usage is read from a DataFrame, a path of CSV or Parquet files, or dicts, not from {type(given).__name__}."
-    )
+        source = FrameSource(_from_arrow(given))
+    elif isinstance(given, Iterable) and not isinstance(given, (bytes, Mapping)):
+        source = DictSource(given)
+    else:
+        raise InvalidArgument(
+            "Usage is read from a DataFrame, a path of CSV or Parquet files, or dicts, not from "
+            f"{type(given).__name__}. Nothing was sent."
+        )
+    if isinstance(given, Iterator) and not any(True for _ in source.pieces()):
+        raise InvalidArgument(
+            f"The {type(given).__name__} gave no row. It can be read once, and may have been read before, by a check: make it "
+            "anew, or a list or a table of it. Nothing was sent."
+        )
+    return source
 
 
 def rows_at(source: Source, positions: Sequence[int]) -> pd.DataFrame:
@@ -115,6 +124,9 @@ class FrameSource:
     def __init__(self, frame: pd.DataFrame) -> None:
         self.columns = [str(name) for name in frame.columns]
         self._frame = frame if list(frame.columns) == self.columns else frame.set_axis(self.columns, axis=1)
+        # An index with a name is a column like any other: a Parquet file of this frame has it as one.
+        self._levels = [name for name in frame.index.names if name is not None and name not in self.columns]
+        self.columns = [*map(str, self._levels), *self.columns]
         self.is_text = False
         self.folder: Path | None = None
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
@@ -123,9 +135,13 @@ class FrameSource:
 
     def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield the rows in their order."""
-        frame = self._frame if columns is None else self._frame[list(columns)]
-        for first in range(0, len(frame), PIECE):
-            yield frame.iloc[first : first + PIECE]
+        names = self.columns if columns is None else list(columns)
+        for first in range(0, len(self._frame), PIECE):
+            # The rows first: of the whole frame a choice of columns is a copy.
+            piece = self._frame.iloc[first : first + PIECE]
+            if self._levels:
+                piece = piece.reset_index(level=self._levels).rename(columns=str)
+            yield piece[names]
 
 
 class DictSource:
@@ -152,7 +168,9 @@ class DictSource:
 
 def _own(number: int, row: Any) -> dict[str, Any]:
     if not isinstance(row, Mapping):
-        raise InvalidArgument(f"Row {number} is no dict but {type(row).__name__}.")
+        tables = hasattr(row, "__arrow_c_array__") or hasattr(row, "__arrow_c_stream__")
+        mend = " Make one table of them, by pandas.concat or pyarrow.Table.from_batches." if tables else ""
+        raise InvalidArgument(f"Row {number} is no dict but {type(row).__name__}.{mend} Nothing was sent.")
     # A generator may fill one and the same dict again for each row.
     named = {str(name): value for name, value in row.items()}
     if len(named) < len(row):
@@ -237,15 +255,32 @@ def _files(given: str) -> Source:
         start = Path(path.anchor)
         paths = sorted(start.glob(str(path.relative_to(start))))
     if not paths or not all(path.is_file() for path in paths):
-        raise InvalidArgument(
-            f"There is no file of that name; one without a folder is looked for in {Path.cwd()}."
-        )
-    if all(path.name.lower().endswith(_CSV) for path in paths):
+        raise _no_file(given)
+    are_csv = [path.name.lower().endswith(_CSV) for path in paths]
+    if all(are_csv):
         return CsvSource(paths)
-    if all(path.name.lower().endswith(_PARQUET) for path in paths):
-        return ParquetSource(paths)
-    raise InvalidArgument(
-        f"{paths[0].name} is neither CSV (.csv, .tsv, also .gz) nor Parquet (.parquet, .pq)."
+    odd = [path for path, is_csv in zip(paths, are_csv, strict=True) if not is_csv]
+    if not all(path.name.lower().endswith(_PARQUET) for path in odd):
+        raise InvalidArgument(
+            f"{odd[0].name} is neither CSV (.csv, .tsv, also .gz) nor Parquet (.parquet, .pq). Nothing was sent."
+        )
+    if any(are_csv):
+        raise InvalidArgument(
+            f"CSV and Parquet files have such a name ({paths[0].name}, {paths[-1].name}): submit one kind, then the other. "
+            "Nothing was sent."
+        )
+    return ParquetSource(paths)
+
+
+def _no_file(given: str) -> InvalidArgument:
+    if given and Path(given).expanduser().is_dir():
+        pattern = str(Path(given) / "*.parquet")
+        return InvalidArgument(
+            f"{given} is a folder: name its files by a pattern, as {pattern!r}. Where columns are in the names of its folders, "
+            "read it by pandas.read_parquet, and give the frame. Nothing was sent."
+        )
+    return InvalidArgument(
+        f"There is no file of that name; one without a folder is looked for in {Path.cwd()}. Nothing was sent."
     )
 
 
@@ -254,16 +289,19 @@ def _dialect(path: Path) -> tuple[str, list[str]]:
     try:
         with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
             head = file.read(_SAMPLE)
-        lines = io.StringIO(head.decode("utf-8-sig", errors="strict" if len(head) < _SAMPLE else "ignore"))
+        text = head.decode("utf-8-sig", errors="strict" if len(head) < _SAMPLE else "ignore")
     except UnicodeDecodeError:
         raise _encoding(path) from None
     except (gzip.BadGzipFile, EOFError):
         raise InvalidArgument(f"{path.name} is no gzip file, or is cut off.") from None
-    first = next(iter(lines), "")
+    # Whichever of its characters ends a line; a name in quotes may go on behind one.
+    first = text.partition("\n")[0]
     separator = max(",;\t|", key=first.count)
-    names = next(csv.reader([first], delimiter=separator), [])
+    names = next(csv.reader(io.StringIO(text, newline=None), delimiter=separator), [])
     if not names:
-        raise InvalidArgument(f"{path.name} is empty: it has no line of column names.")
+        raise InvalidArgument(
+            f"{path.name} is empty, or its first line is: there are no column names. Nothing was sent."
+        )
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InvalidArgument(f"{path.name} has more than one column {twice[0]!r}.")
@@ -282,10 +320,25 @@ def _named(chunk: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFrame:
     return chunk.set_axis(columns, axis=1)
 
 
+#: How files begin that are no text in UTF-8, and what to do with them.
+_BEGINNINGS: Final = (
+    (b"\x1f\x8b", "is compressed: give it a name that ends with .gz"),
+    (b"PAR1", "is a Parquet file: give it a name that ends with .parquet"),
+    (b"PK", "is an archive or a workbook: unpack it, or read it by pandas.read_excel and give the frame"),
+    (b"\xff\xfe", "is in UTF-16: write it in UTF-8"),
+    (b"\xfe\xff", "is in UTF-16: write it in UTF-8"),
+)
+
+
 def _encoding(path: Path) -> InvalidArgument:
+    with path.open("rb") as file:
+        head = file.read(8)
+    for beginning, mend in _BEGINNINGS:
+        if head.startswith(beginning) and not path.name.lower().endswith(".gz"):
+            return InvalidArgument(f"{path.name} {mend}. Nothing was sent.")
     return InvalidArgument(
         f"{path.name} is not in UTF-8. Read it yourself, as pandas.read_csv(path, dtype=str, encoding='cp1252'), convert "
-        "the numbers, and give the frame."
+        "the numbers, and give the frame. Nothing was sent."
     )
 
 
@@ -316,8 +369,12 @@ def _from_arrow(given: Any) -> pd.DataFrame:
         table = pa.RecordBatchReader.from_stream(given).read_all()
     except pa.ArrowException as error:  # one column without a table, as a Series is
         raise InvalidArgument(
-            f"{type(given).__name__} is no table: {' '.join(str(error).split())[:200]}"
+            f"{type(given).__name__} is no table: {' '.join(str(error).split())[:200]} Nothing was sent."
         ) from None
+    except Exception as error:  # of whatever gives it: a query that fails, a connection that is closed
+        raise InvalidArgument(
+            f"{type(given).__name__} could not be read ({type(error).__name__}). Nothing was sent."
+        ) from error
     return _typed(table)
 
 
@@ -325,5 +382,6 @@ def _typed(table: Any) -> pd.DataFrame:
     """Return a frame of Arrow's own types: pandas' would make floats of integers where one is missing."""
     import pandas as pd
 
-    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    # What pandas has noted in it would make an index of some columns.
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     return frame

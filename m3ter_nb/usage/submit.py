@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_usage", "submit_usage"]
 
-_ADVICE: Final = ' error.report names the rows; invalid="skip" leaves them out.'
+_ADVICE: Final = ' error.report says the same of the others; invalid="skip" leaves them out.'
 
 
 def check_usage(reader: Reader, channel: Channel, given: Any, meter: str, options: Options) -> UsageReport:
@@ -63,7 +63,11 @@ def submit_usage(reader: Reader, channel: Channel, given: Any, meter: str, optio
         found = job.survey(journal, channel.clock.wall)
         report = found.report
         if report.found_problems and options.invalid == "refuse":
-            raise UsageInvalid(f"{report.headline()} Nothing was sent.{_ADVICE}", report=report)
+            first = report.found_problems[0]
+            raise UsageInvalid(
+                f"{report.headline()} Nothing was sent. {first.kind}: {first.meaning}.{_ADVICE}",
+                report=report,
+            )
         if options.approve is not None and report.rows:
             options.approve(report)
         sending = Sending(job, channel, found, journal)
