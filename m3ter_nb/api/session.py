@@ -8,9 +8,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Never, Self, Unpack
 from urllib.parse import urlsplit
 
-from m3ter_nb.api.addresses import agree_on_org_id, measures, merge_queries, query_by_name, url_of
+from m3ter_nb.api.addresses import agree_on_org_id, measures, merge_queries, url_of
 from m3ter_nb.api.doubts import tell_doubts
-from m3ter_nb.api.operations import METHODS, largest_page, safe_to_repeat
+from m3ter_nb.api.operations import METHODS, safe_to_repeat
+from m3ter_nb.api.pages import read_pages
 from m3ter_nb.auth.signed_call import send_signed
 from m3ter_nb.errors import (
     Forbidden,
@@ -340,26 +341,8 @@ class M3terSession:
             UnexpectedAnswer: a page leads back to one that was read.
             ApiError, ConnectionFailed: as :meth:`request`.
         """
-        self.url(path)  # or nobody says what is wrong with it
-        asked = {**query_by_name(settle_query(params)), **filters}
-        tell_doubts("GET", path, asked, None)
-        asked.setdefault("pageSize", largest_page(path))
-        seen = {asked.get("nextToken")}
-        while True:
-            page = self.decode(self.exchange("GET", path, asked))
-            items = page.get("data") if isinstance(page, dict) else None
-            if not isinstance(items, list):
-                raise InvalidArgument(f"{path} is not a list: its answer has no data. Use a plain GET.")
+        for items in read_pages(self, path, params, filters):
             yield from items
-            next_token = page.get("nextToken")
-            if not next_token:
-                return
-            if not isinstance(next_token, str) or next_token in seen:
-                raise UnexpectedAnswer(
-                    f"{self.host} gave a nextToken of {path} that is no text, or a second time: it would lead in a circle. Stopped there."
-                )
-            seen.add(next_token)
-            asked["nextToken"] = next_token
 
     @without_frames
     def whoami(self) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from m3ter_nb.api.operations import largest_page, reads_only
+from m3ter_nb.api.pages import read_pages
 from m3ter_nb.errors import ConfirmationNeeded, M3terError
 from m3ter_nb.views.foreign import spell_out
 from m3ter_nb.views.records import Records, as_records
@@ -145,8 +145,10 @@ def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
         params.setdefault("pageSize", min(call.limit, largest_page(call.path)))
     items = Records(path=call.path)
     try:
-        for item in _with_progress(islice(session.pages(call.path, **params), call.limit), call.path):
-            items.append(item)
+        for page in _with_progress(read_pages(session, call.path, params, {}), call.path):
+            items.extend(page if call.limit is None else page[: call.limit - len(items)])
+            if len(items) == call.limit:
+                break
     except KeyboardInterrupt:
         items.partial = True
         say(f"Interrupted: {len(items):,} items so far; the list is partial.")
@@ -175,19 +177,21 @@ def snippet(login: Login, call: Call) -> str:
     return note + write(call.method, url, params=params or None, json=json)
 
 
-def _with_progress(items: Iterator[Any], path: str) -> Iterator[Any]:
-    """Pass items on, with a progress bar where it takes long; tqdm's own delay leaves a bar behind at an error."""
+def _with_progress(pages: Iterator[list[Any]], path: str) -> Iterator[list[Any]]:
+    """Pass pages on, with a progress bar where it takes long; tqdm's own delay leaves a bar behind at an error."""
     started = time.monotonic()
     bar: Any = None
+    count = 0
     try:
-        for count, item in enumerate(items):
+        for page in pages:
             if bar is None and time.monotonic() - started > _PROGRESS_DELAY:
                 from tqdm.auto import tqdm
 
                 bar = tqdm(desc=path, unit=" items", initial=count, leave=False)
+            count += len(page)
             if bar is not None:
-                bar.update()
-            yield item
+                bar.update(len(page))
+            yield page
     finally:
         if bar is not None:
             bar.close()

@@ -210,9 +210,11 @@ def test_deeply_nested_data_is_shown_shallow() -> None:
 def test_what_is_added_to_a_list_of_records_becomes_one() -> None:
     records = Records(products(1), path="products")
     records.append(products(2)[1])
+    records.extend(products(4)[2:])
 
-    assert records == products(2)
-    assert type(records[1]) is Record
+    assert records == products(4)
+    assert {type(record) for record in records} == {Record}
+    assert (records[3].path, records[3].deleted) == ("", False)
 
 
 def test_a_copied_list_stays_a_list_of_records() -> None:
