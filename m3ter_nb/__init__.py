@@ -16,11 +16,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from m3ter_nb._version import __version__ as __version__
-
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from m3ter_nb._version import __version__ as __version__
     from m3ter_nb.api.login import login
     from m3ter_nb.api.session import M3terSession
     from m3ter_nb.auth.credentials import Credentials
@@ -58,6 +57,7 @@ _HOMES = {
     "Submission": "usage.submission",
     "Token": "auth.token",
     "UsageReport": "usage.report",
+    "__version__": "_version",
     "forget": "auth.profiles",
     "login": "api.login",
     "login_form": "notebook.login_form",
