@@ -47,7 +47,7 @@ test: time-of-test check browser  ## run what CI runs on every change: linters, 
 	$(MAKE) --no-print-directory notebooks
 	$(END)
 
-test-more: time-of-more $(VENV)/.test browser  ## run what is slow and rarely touched: other front ends, lowest pins, the page
+test-more: time-of-more $(VENV)/.test browser  ## run what is slow and rarely touched: Firefox, other front ends, lowest pins, the page
 	$(PYTEST) -m more --durations=20
 	$(END)
 
@@ -58,11 +58,11 @@ seeds: $(VENV)/.test  ## run the tests on random data with SEEDS other seeds
 
 time-of-test:
 	$(BEGIN)test
-	@echo "make test takes 20 to 25 minutes on two cores; make quick about one."
+	@echo "make test takes 15 to 20 minutes on two cores; make quick about one."
 
 time-of-more:
 	$(BEGIN)test-more
-	@echo "make test-more takes about 8 minutes on two cores."
+	@echo "make test-more takes about 15 minutes on two cores."
 
 check: $(VENV)/.test
 	$(BIN)/ruff check

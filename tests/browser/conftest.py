@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-from browsers import BROWSERS, KnownBrowser
+from browsers import CHROMIUM, FIREFOX, KnownBrowser
 from jupyter_page import JupyterServer, NotebookPage
 from m3ter_nb.sandbox import Sandbox
 from over_ipc import short_folder
@@ -34,7 +34,11 @@ def jupyter() -> Iterator[JupyterServer]:
     server.stop()
 
 
-@pytest.fixture(scope="module", params=BROWSERS, ids=lambda known: known.name)
+# The same tests once more, for `make test` may take twenty minutes.
+_PARAMS = [CHROMIUM, pytest.param(FIREFOX, marks=pytest.mark.more)]
+
+
+@pytest.fixture(scope="module", params=_PARAMS, ids=lambda known: known.name)
 def browser(request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
     """A real browser; per module, because Playwright keeps an event loop running that other tests would meet.
 
