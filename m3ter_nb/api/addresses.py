@@ -68,19 +68,18 @@ def merge_queries(params: Any, filters: dict[str, Any]) -> Any:
     return [*query_pairs(params), *query_pairs(filters)]
 
 
-def query_by_name(params: Any) -> dict[str, Any]:
-    """Return a query by name; a name that comes twice has a list of values."""
+def query_by_name(params: Any) -> dict[str, str]:
+    """Return the texts of a query by name; a name that comes twice has both values, joined by a comma.
+
+    Raises:
+        InvalidArgument: as :func:`m3ter_nb.wire.encoding.query_pairs`.
+    """
     if isinstance(params, (str, bytes)):
         params = parse_qsl(query_of(params), keep_blank_values=True)
-    query: dict[str, Any] = {}
-    for name, value in params.items() if hasattr(params, "items") else params or ():
-        both = [*_as_list(query[name]), *_as_list(value)] if name in query else value
-        query[name] = both
-    return query
-
-
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    texts: dict[str, str] = {}
+    for name, text in () if params is None else query_pairs(params):
+        texts[name] = f"{texts[name]},{text}" if name in texts else text
+    return texts
 
 
 def _quote(path: str) -> str:

@@ -6,17 +6,21 @@ m3ter ignores a filter that an operation does not have, and answers with everyth
 from __future__ import annotations
 
 import inspect
+import math
+import re
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from m3ter_nb.api.facts import field_at, fields_of, find, has_free_keys, is_server_set, methods_of
 from m3ter_nb.errors import M3terWarning
+from m3ter_nb.wire.encoding import query_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from m3ter_nb.api.facts import Operation
 
@@ -25,6 +29,10 @@ __all__ = ["doubts", "heard_by", "near_path_advice", "tell_doubts", "tell_unknow
 _PACKAGE: Final = __name__.partition(".")[0]
 _SENT: Final = "Sent all the same."
 _LONGEST_NAME: Final = 60
+# The table of the API has dates as plain texts, but for one.
+_DATE_NAME: Final = re.compile(r"(?:^d|D)ate(?:[A-Z]|$)")
+# A text for format(), or of an f-string without its f.
+_UNFILLED: Final = re.compile(r"\{\s*[A-Za-z_][^{}]*\}")
 
 _listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
 
@@ -179,8 +187,8 @@ def _look(names: _Names, value: Any, key: str, found: dict[str, tuple[str, ...]]
             _look(inner, value[name], f"{key}{name}.", found)
 
 
-def _pairs(path: str, params: Any) -> Iterable[tuple[str, Any]]:
-    """Yield the parameters of a call by name, those of the path's own query first."""
+def _pairs(path: str, params: Any) -> Iterable[tuple[str, str]]:
+    """Yield the parameters of a call as texts, those of the path's own query first."""
     query = path.partition("?")[2]
     if isinstance(params, (str, bytes)):
         query = f"{query}&{params if isinstance(params, str) else params.decode('latin-1')}"
@@ -189,34 +197,58 @@ def _pairs(path: str, params: Any) -> Iterable[tuple[str, Any]]:
         from urllib.parse import parse_qsl
 
         yield from parse_qsl(query.lstrip("?&"), keep_blank_values=True)
-    yield from params.items() if hasattr(params, "items") else params or ()
+    yield from query_pairs(params or ())
 
 
-def _of_parameter(operation: Operation, name: Any, value: Any) -> str:
+def _of_parameter(operation: Operation, name: str, value: str) -> str:
     known = operation.query
-    if value is None:
-        return ""
     if name in known:
         return _of_value(operation, name, known[name], value)
     kind = "filter" if operation.many else "parameter"
     return f"{operation.path} has no {kind} {_shown(name)}; {_instead(name, known)} {_SENT}"
 
 
-def _of_value(operation: Operation, name: str, shape: Mapping[str, Any], value: Any) -> str:
-    """Return a doubt about a value that is none of the few that a parameter takes; the value is not repeated."""
-    allowed = shape.get("enum")
-    if not allowed:
-        return ""
-    values = value if isinstance(value, (list, tuple)) else [value]
-    texts = [piece for item in values for piece in str(getattr(item, "value", item)).split(",")]
-    odd = next((text for text in texts if text not in allowed), None)
+def _of_value(operation: Operation, name: str, shape: Mapping[str, Any], value: str) -> str:
+    """Return a doubt about a value that a parameter does not take; the value is not repeated."""
+    texts = value.split(",")
+    if any(map(_UNFILLED.search, texts)):
+        return f"{name} of {operation.path} holds braces that nothing filled: is the f before the quotes missing? {_SENT}"
+    takes, allowed, fits = _expected(name, shape)
+    odd = next((text for text in texts if not fits(text)), None)
     if odd is None:
         return ""
     from m3ter_nb.api.search import near
 
     meant = near(odd, allowed)
     hint = f" Did you mean {meant}?" if meant else ""
-    return f"{name} of {operation.path} takes {', '.join(allowed)}.{hint} {_SENT}"
+    return f"{name} of {operation.path} takes {takes}.{hint} {_SENT}"
+
+
+def _expected(name: str, shape: Mapping[str, Any]) -> tuple[str, Sequence[str], Callable[[str], bool]]:
+    """Return what a parameter takes, in words; the texts that it takes, where they are few; and what tells of a text."""
+    kind = shape.get("type")
+    allowed = shape.get("enum") or (("true", "false") if kind == "boolean" else ())
+    if allowed:
+        return (
+            " or ".join(allowed) if kind == "boolean" else ", ".join(allowed),
+            allowed,
+            allowed.__contains__,
+        )
+    if kind == "integer":
+        low, high = shape.get("minimum", 0), shape.get("maximum", math.inf)
+        limits = f" from {low} to {high}" if "maximum" in shape else ""
+        return f"a whole number{limits}", (), lambda text: text.isdecimal() and low <= int(text[:20]) <= high
+    if _DATE_NAME.search(name):
+        return "a date in ISO 8601, such as 2026-11-01", (), _is_date
+    return "", (), lambda _: True
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _of_field(operation: Operation, key: str, near_to: tuple[str, ...]) -> str:

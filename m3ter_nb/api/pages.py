@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from m3ter_nb.api.addresses import query_by_name
+from m3ter_nb.api.addresses import merge_queries, query_by_name
 from m3ter_nb.api.doubts import tell_doubts
 from m3ter_nb.api.operations import largest_page
 from m3ter_nb.errors import InvalidArgument, UnexpectedAnswer
-from m3ter_nb.wire.encoding import settle_query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from m3ter_nb.wire.answer import Answer
 
@@ -35,7 +34,7 @@ class Reader(Protocol):
         """Return the JSON of an answer."""
 
 
-def read_pages(session: Reader, path: str, params: Any, filters: Mapping[str, Any]) -> Iterator[list[Any]]:
+def read_pages(session: Reader, path: str, params: Any, filters: dict[str, Any]) -> Iterator[list[Any]]:
     """Yield the items of each page.
 
     Args:
@@ -46,22 +45,30 @@ def read_pages(session: Reader, path: str, params: Any, filters: Mapping[str, An
 
     Raises:
         InvalidArgument: the path is not that of a list.
-        UnexpectedAnswer: a page leads back to one that was read.
+        UnexpectedAnswer: a page leads back to one that was read, or is the one before it once more.
         ApiError, ConnectionFailed: as :meth:`M3terSession.request`.
     """
     session.url(path)  # or nobody says what is wrong with it
-    asked = {**query_by_name(settle_query(params)), **filters}
+    asked = query_by_name(merge_queries(params, filters))
     tell_doubts("GET", path, asked, None)
-    asked.setdefault("pageSize", largest_page(path))
+    asked.setdefault("pageSize", str(largest_page(path)))
     seen = {asked.get("nextToken")}
+    ids_before: list[Any] = []
     while True:
         page = session.decode(session.exchange("GET", path, asked))
         items = page.get("data") if isinstance(page, dict) else None
         if not isinstance(items, list):
             raise InvalidArgument(f"{path} is not a list: its answer has no data. Use a plain GET.")
+        ids = [item.get("id") for item in items if isinstance(item, dict)]
+        if ids == ids_before and any(ids):
+            raise UnexpectedAnswer(
+                f"{session.host} gave the same page of {path} twice, under another nextToken: it would lead in a circle. "
+                "Stopped there."
+            )
+        ids_before = ids
         yield items
         next_token = page.get("nextToken")
-        if not next_token:
+        if next_token is None or next_token == "":
             return
         if not isinstance(next_token, str) or next_token in seen:
             raise UnexpectedAnswer(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import MAXYEAR, MINYEAR
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -161,7 +162,7 @@ def _texts(name: str, values: list[str | None]) -> pd.Series[Any]:
         column = pd.Series(values)
     except UnicodeEncodeError:  # half of a surrogate pair, which Arrow's texts cannot hold
         return pd.Series(values, dtype=object)
-    if name in _FREE_TEXT:
+    if name.rpartition(".")[2] in _FREE_TEXT:
         return column
     texts = [value for value in values if value is not None]
     if _DATE_NAME.search(name) and _all_match(_DAY, texts):
@@ -170,8 +171,10 @@ def _texts(name: str, values: list[str | None]) -> pd.Series[Any]:
         dates = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
     else:
         return column
-    # A date that pandas cannot hold (the year 9999 in pandas 2) must not silently become "no date".
-    return dates if dates.isna().equals(column.isna()) else column
+    # A date that pandas cannot hold (the year 9999 in pandas 2) must not silently become "no date", nor one of a
+    # year that Python does not have (the last hours of 9999, west of Greenwich), which pandas cannot show.
+    is_whole = dates.isna().equals(column.isna()) and dates.dt.year.dropna().between(MINYEAR, MAXYEAR).all()
+    return dates if is_whole else column
 
 
 def _all_match(pattern: re.Pattern[str], texts: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ import json
 import math
 import numbers
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -92,18 +93,30 @@ def _plain_number(value: numbers.Real) -> int | float:
     return number
 
 
-def _advice(value: object) -> str:
+def _advice(value: Any) -> str:
+    if _is_missing(value):
+        return "None where a value is missing"
     if isinstance(value, Decimal):
         return "float(...) or str(...)"
     if getattr(value, "ndim", None) == 0:
-        return "str(...)"
+        return "str(...)" if value.dtype.kind in "mM" else ".item()"
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
         return '.to_dict("records")'
     if hasattr(value, "tolist"):
         return ".tolist()"
-    if isinstance(value, (set, frozenset, range)):
-        return "list(...)"
-    return "a dict, a list, text or a number, and None where a value is missing"
+    is_several = isinstance(value, (set, frozenset, range))
+    return (
+        "list(...)" if is_several else "a dict, a list, text or a number, and None where a value is missing"
+    )
+
+
+def _is_missing(value: Any) -> bool:
+    """Tell whether a value stands for none: its text ("NaT", "NaN", "--") must not be stored in its place."""
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    if getattr(value, "ndim", None) != 0:
+        return False
+    return hasattr(value, "mask") or (value.dtype.kind in "mM" and str(value) == "NaT")
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
@@ -212,7 +225,7 @@ def check_query(query: str) -> None:
     Raises:
         InvalidArgument: a parameter in it has no value.
     """
-    if query and not all(value.strip() for _, value in parse_qsl(query, keep_blank_values=True)):
+    if query and not all(_says_something(value) for _, value in parse_qsl(query, keep_blank_values=True)):
         raise InvalidArgument(f"The query holds an empty text, {_NO_FILTER}. Nothing was sent.")
 
 
@@ -222,31 +235,38 @@ def query_pairs(params: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[t
     Values are written as JSON has them, text without quotes; what is None is left out.
 
     Raises:
-        InvalidArgument: a value that is missing (NaN, NaT, NA), a dict, an empty text, a list that is empty or holds a
-            list, None or an item with a comma: m3ter would not filter by it, and answer with other rows than were meant.
+        InvalidArgument: it is neither a mapping nor pairs; a value that is missing (NaN, NaT, NA), a dict, an empty text,
+            a list that is empty or holds a list, None or an item with a comma: m3ter would not filter by it, and answer
+            with other rows than were meant.
     """
-    settled = settle_query(params)
-    pairs = settled.items() if isinstance(settled, Mapping) else settled
     try:
-        return [(_parameter(name), _query_text(value)) for name, value in pairs if value is not None]
+        return [(_parameter(name), _query_text(value)) for name, value in _pairs(params) if value is not None]
     except _NoForm as error:
         raise InvalidArgument(f"The query holds {error}. Nothing was sent.") from None
 
 
-def settle_query(params: Any) -> Any:
-    """Return a query that can be read more than once: of an iterator that runs dry, a list of its pairs.
+def settle_query(params: Any) -> str | list[tuple[str, str]] | None:
+    """Return a query that can be read more than once: an iterator, or a value that is one, runs dry.
+
+    Args:
+        params: as :func:`query_of` takes it.
 
     Raises:
-        InvalidArgument: it is neither a mapping, nor pairs, nor text.
+        InvalidArgument: as :func:`query_pairs`.
     """
-    if params is None or isinstance(params, (str, bytes, Mapping)):
-        return params
-    try:
-        return [(name, value) for name, value in params]
-    except (TypeError, ValueError):
-        raise InvalidArgument(
-            "The query is neither a mapping, nor pairs, nor text. Nothing was sent."
-        ) from None
+    if isinstance(params, bytes):
+        return params.decode("latin-1")
+    return params if params is None or isinstance(params, str) else query_pairs(params)
+
+
+def _pairs(params: Any) -> list[tuple[Any, Any]]:
+    with suppress(TypeError, ValueError):
+        pairs = list(params.items() if isinstance(params, Mapping) else params)
+        if not any(
+            isinstance(pair, (str, bytes)) for pair in pairs
+        ):  # one of two letters would pass for a pair
+            return [(name, value) for name, value in pairs]
+    raise InvalidArgument("The query is neither a mapping, nor pairs, nor text. Nothing was sent.")
 
 
 def _parameter(name: object) -> str:
@@ -258,11 +278,7 @@ def _parameter(name: object) -> str:
 def _query_text(value: Any) -> str:
     if isinstance(value, Mapping) or hasattr(value, "columns"):
         raise _NoForm("a dict or a table, which no parameter takes")
-    if (
-        isinstance(value, (str, bytes, bytearray, memoryview))
-        or not isinstance(value, Iterable)
-        or isinstance(value, type)
-    ):
+    if _is_single(value):
         return _filtering(_single_text(value))
     items = [_filtering(_single_text(item)) for item in value]
     if not items:
@@ -272,8 +288,22 @@ def _query_text(value: Any) -> str:
     return ",".join(items)
 
 
+def _is_single(value: object) -> bool:
+    """Tell whether a value is one though it may be iterated: text, flags, an array without a dimension."""
+    return (
+        isinstance(value, (str, bytes, bytearray, memoryview, Enum, type))
+        or not isinstance(value, Iterable)
+        or getattr(value, "ndim", None) == 0
+    )
+
+
+def _says_something(text: str) -> bool:
+    """Tell whether text filters: commas alone separate nothing."""
+    return bool(text.strip(", \t\r\n"))
+
+
 def _filtering(text: str) -> str:
-    if not text.strip():
+    if not _says_something(text):
         raise _NoForm(f"an empty text, {_NO_FILTER}")
     return text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import sys
 import warnings
@@ -58,6 +59,41 @@ def session(sandbox: Sandbox, credentials: Credentials) -> Iterator[M3terSession
             {"pageSize": 2},
             "products/{id} has no parameter pageSize; it has none. Sent all the same.",
         ),
+        (
+            "bills",
+            {"excludeLineItems": "yes"},
+            "excludeLineItems of bills takes true or false. Sent all the same.",
+        ),
+        (
+            "bills",
+            "excludeLineItems=TRUE",
+            "excludeLineItems of bills takes true or false. Did you mean true? Sent all the same.",
+        ),
+        (
+            "products",
+            {"pageSize": "ten"},
+            "pageSize of products takes a whole number from 1 to 200. Sent all the same.",
+        ),
+        (
+            "products",
+            {"pageSize": 0},
+            "pageSize of products takes a whole number from 1 to 200. Sent all the same.",
+        ),
+        (
+            "bills",
+            {"billDateStart": "01/11/2026"},
+            "billDateStart of bills takes a date in ISO 8601, such as 2026-11-01. Sent all the same.",
+        ),
+        (
+            "bills?externalInvoiceDateStart=2026-11-01T00:00:00+02:00",
+            None,
+            "externalInvoiceDateStart of bills takes a date in ISO 8601, such as 2026-11-01. Sent all the same.",
+        ),
+        (
+            "accounts",
+            {"codes": ["acme", "{code}"]},
+            "codes of accounts holds braces that nothing filled: is the f before the quotes missing? Sent all the same.",
+        ),
         ("products?codes=a", None, "products has no filter codes; it has ids. Sent all the same."),
         ("products", "codes=a&pageSize=2", "products has no filter codes; it has ids. Sent all the same."),
         (
@@ -81,6 +117,13 @@ def test_a_filter_that_a_list_does_not_have_is_doubted(path: str, params: Any, d
     [
         ("GET", "products", {"ids": "a", "pageSize": 1, "nextToken": None}, None),
         ("GET", "bills", {"status": "PENDING", "codes": None}, None),
+        ("GET", "bills", {"excludeLineItems": True, "billDate": dt.date(2026, 11, 1)}, None),
+        (
+            "GET",
+            "bills",
+            {"billDateStart": "2026-11-01T00:00:00.000Z", "status": {"PENDING", "APPROVED"}},
+            None,
+        ),
         ("GET", "nothingknown", {"x": 1}, None),
         ("POST", "products", None, {"name": "x", "code": "y", "customFields": {"anything": {"deep": 1}}}),
         (

@@ -60,7 +60,7 @@ def test_pages_that_lead_in_a_circle_are_an_error_at_the_first_repetition(
     assert len(server.seen) == len(after)
 
 
-@pytest.mark.parametrize("token", [7, {"a": 1}, ["A"], True])
+@pytest.mark.parametrize("token", [7, {"a": 1}, ["A"], True, 0, False, [], {}])
 def test_a_next_token_that_is_no_text_is_an_error_not_a_shorter_list(
     token: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,3 +76,47 @@ def test_a_long_list_of_distinct_tokens_is_read_to_its_end(monkeypatch: pytest.M
     after = {"": "1", **{str(n): str(n + 1) for n in range(1, 30)}}
     with paging(after) as server, session_with(server, monkeypatch) as session:
         assert [item["id"] for item in session.pages("products")] == ["first", *map(str, range(1, 31))]
+
+
+def test_a_page_that_comes_again_under_another_token_is_an_error_and_no_row_is_counted_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    count = itertools.count()
+    page = [{"id": "a"}, {"id": "b"}]
+    came: list[str] = []
+    with (
+        OddServer(lambda _: [json_answer({"data": page, "nextToken": str(next(count))})]) as server,
+        session_with(server, monkeypatch) as session,
+        pytest.raises(UnexpectedAnswer, match="same page"),
+    ):
+        came.extend(item["id"] for item in itertools.islice(session.pages("products"), MANY))
+
+    assert came == ["a", "b"]
+
+
+def test_pages_of_what_has_no_id_may_be_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = iter(["1", "2", None])
+    with (
+        OddServer(lambda _: [json_answer({"data": [{"total": 1}], "nextToken": next(tokens)})]) as server,
+        session_with(server, monkeypatch) as session,
+    ):
+        assert len(list(session.pages("billlineitems"))) == 3
+
+
+def test_every_page_is_filtered_by_what_can_be_read_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with paging({"": "A", "A": "B"}) as server, session_with(server, monkeypatch) as session:
+        list(session.pages("products", zip(["x"], ["1"], strict=True), ids=(each for each in ("a", "b"))))
+
+        queries = [parse_qs(urlsplit(request.target).query) for request in server.seen]
+    assert [(query["ids"], query["x"]) for query in queries] == [(["a,b"], ["1"])] * 3
+
+
+def test_filters_given_twice_are_both_sent_by_a_list_as_by_a_single_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with paging({}) as server, session_with(server, monkeypatch) as session:
+        session.get("products", {"ids": "a"}, ids="b")
+        list(session.pages("products", {"ids": "a"}, ids="b"))
+
+        sent = [parse_qs(urlsplit(request.target).query)["ids"] for request in server.seen]
+    assert [",".join(values) for values in sent] == ["a,b", "a,b"]

@@ -244,6 +244,22 @@ def test_a_name_that_looks_like_a_date_stays_text() -> None:
     assert list(frame.loc[0]) == ["2026-10-01T00:00:00Z", "2026-10-01T00:00:00Z"]
 
 
+@pytest.mark.parametrize("within", ["customFields", "account", "plan.template"])
+def test_a_name_within_an_object_that_looks_like_a_date_stays_text(within: str) -> None:
+    row: dict[str, Any] = {"code": "2026-10-01T00:00:00+02:00"}
+    for name in reversed(within.split(".")):
+        row = {name: row}
+
+    assert list(Records([row]).to_frame()[f"{within}.code"]) == ["2026-10-01T00:00:00+02:00"]
+
+
+@pytest.mark.parametrize("value", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"])
+def test_a_moment_that_is_of_no_year_in_utc_stays_text_that_can_be_shown(value: str) -> None:
+    frame = Records([{"dtEnd": value}]).to_frame()
+
+    assert value in frame.to_string()
+
+
 def test_without_pandas_the_message_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
 

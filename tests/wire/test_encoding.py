@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -25,6 +25,13 @@ from m3ter_nb.wire.encoding import decode_body, encode_body, query_of
 if TYPE_CHECKING:
     from m3ter_nb.auth.credentials import Credentials
     from m3ter_nb.sandbox import Sandbox
+
+
+class Access(Flag):
+    """What may be done."""
+
+    READ = 1
+    WRITE = 2
 
 
 class Plan(Enum):
@@ -55,6 +62,7 @@ VALUES = {
     "pandas' timestamp": (pd.Timestamp("2026-11-01 10:30", tz="UTC"), "2026-11-01T10:30:00+00:00"),
     "a UUID": (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
     "an enum": (Plan.GOLD, "gold"),
+    "flags, which can be iterated": (Access.READ | Access.WRITE, "3"),
     "an enum of numpy's": (Plan.SEVEN, "7"),
 }
 
@@ -76,6 +84,9 @@ MISSING = {
     "NA": pd.NA,
     "numpy's NaT": np.datetime64("NaT"),
     "a decimal NaN": Decimal("NaN"),
+    "a decimal NaN that signals": Decimal("sNaN"),
+    "numpy's NaT of a duration": np.timedelta64("NaT"),
+    "numpy's masked value": np.ma.masked,
 }
 NO_VALUES = {
     "numpy's date, a count of days or of nanoseconds": np.datetime64("2026-11-01"),
@@ -89,6 +100,7 @@ NO_VALUES = {
     "an object": object(),
     "a class": dict,
     "a table": pd.DataFrame({"a": [1]}),
+    "an array without a dimension": np.array(5),
 }
 
 
@@ -108,11 +120,33 @@ def test_what_has_no_form_is_refused_in_query_and_body(
     assert len(sandbox.log) == 1
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.datetime64("NaT"),
+        np.timedelta64("NaT"),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        np.ma.masked,
+        pd.NaT,
+        pd.NA,
+    ],
+    ids=repr,
+)
+def test_nobody_is_told_to_store_the_text_of_a_missing_value(value: object) -> None:
+    with pytest.raises(InvalidArgument, match="None where a value is missing") as caught:
+        encode_body({"price": value})
+
+    assert "str(" not in str(caught.value)
+
+
 ODD_FILTERS = {
     "a dict": {"a": 1},
     "an empty list": [],
     "an empty text": "",
     "blanks": " ",
+    "a comma": ",",
+    "a comma in a list": [", ,"],
     "an item of nothing": ["a", ""],
     "a list with None": ["a", None],
     "a list of lists": [["a"]],
@@ -126,7 +160,7 @@ def test_a_filter_by_which_nothing_would_be_filtered_is_refused(value: object) -
         query_of({"codes": value})
 
 
-@pytest.mark.parametrize("query", ["ids=", "?ids", "a=1&ids=%20", "ids=&a=1"])
+@pytest.mark.parametrize("query", ["ids=", "?ids", "a=1&ids=%20", "ids=&a=1", "ids=,", "ids=%2C+,"])
 def test_text_by_which_nothing_would_be_filtered_is_refused(query: str) -> None:
     with pytest.raises(InvalidArgument, match="an empty text, by which nothing is filtered"):
         query_of(query)
