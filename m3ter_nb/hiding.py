@@ -58,12 +58,11 @@ class Sealed:
     def __init__(self, text: str) -> None:
         plain = text.encode("utf-8", "surrogatepass")
         self._pad = os.urandom(len(plain))
-        self._bytes = bytes(one ^ other for one, other in zip(plain, self._pad, strict=True))
+        self._bytes = _xor(plain, self._pad)
 
     def open(self) -> str:
         """Return the text in clear."""
-        plain = bytes(one ^ other for one, other in zip(self._bytes, self._pad, strict=True))
-        return plain.decode("utf-8", "surrogatepass")
+        return _xor(self._bytes, self._pad).decode("utf-8", "surrogatepass")
 
     def __repr__(self) -> str:
         return "<sealed>"
@@ -76,6 +75,10 @@ class Sealed:
 
     def __reduce_ex__(self, protocol: object) -> Never:
         raise InvalidArgument("A sealed secret is not pickled: it would leave this process.")
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(one))
 
 
 def without_frames(function: Callable[P, R]) -> Callable[P, R]:
