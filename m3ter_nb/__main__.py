@@ -24,11 +24,10 @@ from m3ter_nb.auth.profiles import (
 )
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, M3terError
 from m3ter_nb.hiding import without_frames
+from m3ter_nb.notebook.logins import Login
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from m3ter_nb.api.session import M3terSession
 
 __all__ = ["main"]
 
@@ -103,7 +102,7 @@ def _log_in(profile: str, base_url: str | None, org_id: str | None) -> None:
                 credentials,
                 base_url=session.base_url,
                 org_id=session.token.org_id,
-                organization=_organization(session),
+                organization=Login(profile, session, typed=True).organization_name,
                 profile=profile,
             ).sentence
         )
@@ -122,13 +121,6 @@ def _forget(profile: str) -> None:
     if not forget(profile):
         raise unknown_profile("No profile of that name is remembered")
     _say(f"The profile {profile} is forgotten.")
-
-
-def _organization(session: M3terSession) -> str:
-    try:
-        return str((session.whoami().get("organization") or {}).get("organizationName") or "")
-    except M3terError:  # the login stands without it
-        return ""
 
 
 def _say(text: str) -> None:

@@ -104,7 +104,7 @@ def keep_login(options: LoginOptions, login: Login, credentials: Credentials | N
         credentials,
         base_url=session.base_url,
         org_id=token.org_id if token is not None else None,
-        organization=str((login.me().get("organization") or {}).get("organizationName") or ""),
+        organization=login.organization_name,
         profile=options.profile or os.environ.get(PROFILE_VARIABLE) or DEFAULT_PROFILE,
     )
     login.profile = kept.profile

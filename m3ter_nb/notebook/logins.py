@@ -93,12 +93,17 @@ class Login:
         return kind if kind in ("PRODUCTION", "SANDBOX") else ""
 
     @property
+    def organization_name(self) -> str:
+        """The organization's name, ``""`` where it cannot be known."""
+        return _text(_part(self.me(), "organization").get("organizationName"))
+
+    @property
     def organization(self) -> str:
         """The organization's name and id, as far as they are known."""
         said = _part(self.me(), "organization")
         token = self.session.source.current
         org_id = _text(said.get("orgId")) or (token.org_id if token is not None else None) or ""
-        name = _text(said.get("organizationName"))
+        name = self.organization_name
         return f"{name} ({org_id})" if name and org_id else name or org_id
 
     @property

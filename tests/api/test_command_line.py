@@ -16,6 +16,7 @@ import pytest
 from keychains import MemoryKeyring
 from m3ter_nb.__main__ import main
 from m3ter_nb.auth.profiles import Profile
+from odd_servers import OddServer, Seen, json_answer, token_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,20 @@ def test_a_login_is_tried_and_remembered(
         "The profile staging is forgotten.",
         "No profile is remembered.",
     ]
+
+
+@pytest.mark.parametrize("me", [{"organization": "x"}, {"organization": ["x"]}, [], None, 5])
+def test_whatever_the_api_says_of_the_organization_the_login_is_remembered(
+    memory: MemoryKeyring, key: AccessKey, capsys: pytest.CaptureFixture[str], me: object
+) -> None:
+    def respond(seen: Seen) -> list[bytes]:
+        return [token_answer("a-token") if seen.target == "/oauth/token" else json_answer(me)]
+
+    with OddServer(respond) as server:
+        assert main(["login", "--base-url", server.url, "--org-id", "o"]) == 0
+
+    assert "Remembered as the profile default" in capsys.readouterr().out
+    assert main(["profiles"]) == 0
 
 
 def test_a_refused_login_is_not_remembered(
