@@ -247,7 +247,7 @@ class LoginForm(anywidget.AnyWidget):
             self._show("unreachable", str(error))
         except KeyboardInterrupt:
             self._show("unreachable", "Interrupted before there was an answer. Try again.")
-        except Exception as error:  # noqa: BLE001 - foreign text may quote the secret: only the type is shown
+        except BaseException as error:  # noqa: BLE001 - its text and frames may hold the secret: the type is shown
             self._show(
                 "unreachable", f"The login failed inside the kernel ({type(error).__name__}). Try again."
             )
@@ -268,6 +268,6 @@ def _read_fields(content: dict[str, Any], buffers: Sequence[Any]) -> tuple[str, 
     try:
         fields = json.loads(bytes(buffers[0])) if buffers else content
         key_id, secret = fields["key_id"], fields["secret"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return (key_id, secret) if isinstance(key_id, str) and isinstance(secret, str) else None

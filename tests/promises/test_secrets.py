@@ -832,18 +832,24 @@ def test_the_form_shows_no_secret_where_the_host_fails(
     assert search_form(watch, form, sent) == []
 
 
+@pytest.mark.parametrize(
+    "text", ['{{"secret": "{}', "[" * 100_000 + '"{}"', '{{"key_id": "{}", "secret": 1}}', '"{}"', "{}\0"]
+)
 def test_bytes_that_are_no_message_show_nothing(
-    watch: Watch, forms: list[LoginForm], sent: list[str]
+    watch: Watch, forms: list[LoginForm], sent: list[str], text: str
 ) -> None:
     (form,) = forms
 
-    form._handle_custom_msg({"type": "submit"}, [f'{{"secret": "{watch.marks.secret}'.encode()])
+    form._handle_custom_msg({"type": "submit"}, [text.format(watch.marks.secret).encode()])
 
     assert form.phase == "refused"
     assert search_form(watch, form, sent) == []
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, UnicodeError, MemoryError])
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError, KeyboardInterrupt, UnicodeError, MemoryError, SystemExit, GeneratorExit, RecursionError],
+)
 def test_an_unexpected_error_behind_the_form_shows_no_secret(
     watch: Watch, sent: list[str], error: type[BaseException]
 ) -> None:
