@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 from m3ter_nb.sandbox import Sandbox
 
@@ -15,9 +15,19 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that repeats no word that it does not know: it may be a secret of the real API."""
+
+    def error(self, _message: str) -> Never:
+        self.print_usage(sys.stderr)
+        self.exit(
+            2, "An argument was not understood. The sandbox takes no key and no secret: its own are public.\n"
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until Ctrl-C (or SIGTERM); return the exit status: 0, or 1 where the sandbox could not start."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m m3ter_nb.sandbox",
         description="Run a local m3ter twin on 127.0.0.1. Nothing leaves this machine; its credentials are public.",
     )

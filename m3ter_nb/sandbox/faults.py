@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["Fault", "Faults"]
 
 _LAST_ERROR_STATUS = 599
+# Seconds: a thread that waits has an end.
+_LONGEST_DELAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,12 @@ class Faults:
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
         self._lock = threading.Lock()
-        self._waiting: list[Fault] = []
+        # Each with how many requests it is for still.
+        self._waiting: list[tuple[Fault, int]] = []
         self._refused: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"<Faults: {len(self._waiting)} waiting>"
+        return f"<Faults: {sum(times for _, times in self._waiting)} waiting>"
 
     def fail(
         self,
@@ -63,7 +66,7 @@ class Faults:
             html: an HTML body, as a gateway sends it; None means: for 502, 503 and 504.
 
         Raises:
-            ValueError: ``status`` is no error.
+            ValueError: ``status`` is no error, or ``times`` is below 1.
         """
         if not 400 <= status <= _LAST_ERROR_STATUS:
             raise ValueError(f"A fault has a status from 400 to 599, not {status}.")
@@ -75,7 +78,13 @@ class Faults:
         )
 
     def delay(self, seconds: float, times: int = 1, path: str | None = None) -> None:
-        """Hold the next ``times`` requests back for so many seconds before they are worked on."""
+        """Hold the next ``times`` requests back for so many seconds before they are worked on.
+
+        Raises:
+            ValueError: they are not from 0 to a day.
+        """
+        if not 0 <= seconds <= _LONGEST_DELAY:
+            raise ValueError(f"A delay takes from 0 to {_LONGEST_DELAY:,.0f} s, not {seconds}.")
         self._add(Fault("delay", path, seconds=seconds), times)
 
     def drop(self, times: int = 1, path: str | None = None) -> None:
@@ -123,14 +132,19 @@ class Faults:
         if not self._waiting:
             return 0.0, None
         with self._lock:
-            matching = [fault for fault in self._waiting if fault.path is None or path.endswith(fault.path)]
-            delay = next((fault for fault in matching if fault.kind == "delay"), None)
-            other = next((fault for fault in matching if fault.kind != "delay"), None)
-            for fault in (delay, other):
-                if fault is not None:
-                    self._waiting.remove(fault)
+            delay = self._use_up(path, delays=True)
+            other = self._use_up(path, delays=False)
         return delay.seconds if delay else 0.0, other
 
+    def _use_up(self, path: str, *, delays: bool) -> Fault | None:
+        for place, (fault, times) in enumerate(self._waiting):
+            if (fault.kind == "delay") == delays and (fault.path is None or path.endswith(fault.path)):
+                self._waiting[place : place + 1] = [(fault, times - 1)] if times > 1 else []
+                return fault
+        return None
+
     def _add(self, fault: Fault, times: int) -> None:
+        if times < 1:
+            raise ValueError(f"A fault is for 1 request or more, not {times}.")
         with self._lock:
-            self._waiting.extend([fault] * times)
+            self._waiting.append((fault, times))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from os import PathLike
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Self
 
 from m3ter_nb.sandbox.app import build
@@ -21,13 +23,14 @@ from m3ter_nb.sandbox.store import Store
 from m3ter_nb.sandbox.world import LastPage, OrganizationType, RequestRecord, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["Sandbox"]
 
 _LOG_AT_LEAST = 100_000
 _LONGEST_PATH = 256
+# Seconds: thirty years.
+_LONGEST_HIDDEN = 10**9
 
 _all: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 
@@ -60,6 +63,7 @@ class Sandbox:
 
     Raises:
         ValueError: an argument is out of range, or the host is not loopback.
+        TypeError: an argument is of another kind.
     """
 
     def __init__(
@@ -68,7 +72,7 @@ class Sandbox:
         token_lifetime: int = 18_000,
         *,
         limits: bool = True,
-        data: str | os.PathLike[str] | None = None,
+        data: str | PathLike[str] | None = None,
         host: str = "127.0.0.1",
         clock: Callable[[], float] = time.time,
         organization_type: OrganizationType = "SANDBOX",
@@ -77,6 +81,13 @@ class Sandbox:
         visible_after: float = 0.0,
         refuse_future: bool = True,
     ) -> None:
+        _check_types(
+            port=(port, int, "a whole number"),
+            token_lifetime=(token_lifetime, int, "a whole number of seconds"),
+            visible_after=(visible_after, (int, float), "a number of seconds"),
+            data=(data, (str, PathLike, NoneType), "the path of a file"),
+            clock=(clock, Callable, "a function that returns the time"),
+        )
         if token_lifetime < 1:
             raise ValueError(f"A token lives for at least 1 second, not {token_lifetime}.")
         if organization_type not in ("SANDBOX", "PRODUCTION"):
@@ -85,8 +96,10 @@ class Sandbox:
             raise ValueError(f"A version conflict is answered with 400 or 409, not {conflict_status}.")
         if last_page not in ("absent", "null", "empty"):
             raise ValueError(f"The last nextToken is absent, null or empty, not {last_page!r}.")
-        if not 0 <= visible_after < math.inf:
-            raise ValueError(f"What is accepted shows after 0 seconds or more, not {visible_after}.")
+        if not 0 <= visible_after <= _LONGEST_HIDDEN:
+            raise ValueError(
+                f"What is accepted shows after 0 to {_LONGEST_HIDDEN:,} seconds, not {visible_after}."
+            )
         if host not in ("127.0.0.1", "localhost", "::1"):
             raise ValueError(f"The sandbox listens on loopback only (127.0.0.1 or ::1), not on {host!r}.")
         self._wanted = (host, port)
@@ -235,6 +248,17 @@ class Sandbox:
             self._log.append(RequestRecord(method, path[:_LONGEST_PATH], status))
             if len(self._log) >= 2 * _LOG_AT_LEAST:
                 del self._log[:_LOG_AT_LEAST]
+
+
+def _check_types(**given: tuple[object, Any, str]) -> None:
+    """Make sure that each argument is of its kind; what was given is not repeated.
+
+    Raises:
+        TypeError: one is not.
+    """
+    for name, (value, kinds, wanted) in given.items():
+        if not isinstance(value, kinds):
+            raise TypeError(f"{name} is {wanted}, not of type {type(value).__name__}.")
 
 
 def _after_fork() -> None:

@@ -11,13 +11,12 @@ import pytest
 
 import m3ter_nb
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_SECRET
+from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_SECRET, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from m3ter_nb import M3terSession
-    from m3ter_nb.sandbox import Sandbox
 
 ODD: list[Any] = [1.5, math.nan, 10**400, 1j, b"\xff", object(), len, type, ["x"], {"x"}, pd.NA]
 ODD += [np.array([1, 2]), pd.DataFrame({"a": [1, 2]})]
@@ -56,6 +55,15 @@ def test_a_way_in_refuses_what_it_does_not_take(
 def test_a_token_s_lifetime_is_a_number_that_ends(odd: Any) -> None:
     with pytest.raises(InvalidArgument, match="expires_in is a number of seconds"):
         m3ter_nb.Token("x", odd)
+
+
+@pytest.mark.parametrize("name", ["port", "token_lifetime", "data", "clock", "visible_after"])
+def test_the_sandbox_says_which_argument_is_of_a_wrong_type(name: str) -> None:
+    odd_ones = [1j, b"\xff", ["x"], {"x"}, "5ecret" if name != "data" else 5]
+    for odd in odd_ones:
+        with pytest.raises(TypeError, match=f"{name} is .*, not of type") as caught:
+            Sandbox(**{name: odd})
+        assert "5ecret" not in str(caught.value)
 
 
 CALLS: dict[str, Callable[[M3terSession, Any], object]] = {

@@ -18,6 +18,7 @@ from werkzeug.routing import Rule
 
 from children import forks, in_a_child
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Sandbox
+from m3ter_nb.sandbox.__main__ import main
 from sandbox_fixtures import Client, SettableClock
 
 if TYPE_CHECKING:
@@ -180,6 +181,28 @@ def test_stop_does_not_wait_for_a_delay() -> None:
     assert not server._open
 
 
+@pytest.mark.parametrize("kind", ["drop", "cut", "delay", "fail"])
+def test_a_fault_for_any_number_of_requests_takes_no_room(api: Client, sandbox: Sandbox, kind: str) -> None:
+    value = {"delay": [0], "fail": [503]}.get(kind, [])
+    getattr(sandbox.faults, kind)(*value, times=10**30)
+
+    assert repr(sandbox.faults) == f"<Faults: {10**30} waiting>"
+    sandbox.faults.clear()
+    assert api.get("products").status_code == 200
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e308])
+def test_a_delay_that_no_thread_can_wait_is_refused(sandbox: Sandbox, seconds: float) -> None:
+    with pytest.raises(ValueError, match="from 0 to 86,400 s"):
+        sandbox.faults.delay(seconds)
+
+
+@pytest.mark.parametrize("times", [0, -1])
+def test_a_fault_for_no_request_is_refused(sandbox: Sandbox, times: int) -> None:
+    with pytest.raises(ValueError, match="1 request or more"):
+        sandbox.faults.drop(times)
+
+
 def test_clear_takes_waiting_faults_back(api: Client, sandbox: Sandbox) -> None:
     sandbox.faults.fail(500, times=5)
     sandbox.faults.drop(times=5)
@@ -260,8 +283,8 @@ def test_the_listening_socket_is_bound_to_loopback(host: str) -> None:
         ({"organization_type": "TEST"}, "SANDBOX or PRODUCTION"),
         ({"conflict_status": 200}, "400 or 409"),
         ({"last_page": "none"}, "absent, null or empty"),
-        ({"visible_after": -1}, "after 0 seconds or more"),
-        ({"visible_after": float("nan")}, "after 0 seconds or more"),
+        ({"visible_after": -1}, "after 0 to 1,000,000,000 seconds"),
+        ({"visible_after": float("nan")}, "after 0 to 1,000,000,000 seconds"),
     ],
 )
 def test_a_wrong_switch_is_a_clear_error(switch: dict[str, Any], message: str) -> None:
@@ -381,7 +404,8 @@ def test_the_command_hands_its_switches_on() -> None:
     process = run("--visible-after", "-1", "--take-future")
     _, errors = process.communicate(timeout=30)
 
-    assert (process.returncode, errors) == (1, "What is accepted shows after 0 seconds or more, not -1.0.\n")
+    assert process.returncode == 1
+    assert errors == "What is accepted shows after 0 to 1,000,000,000 seconds, not -1.0.\n"
 
 
 def test_the_command_says_in_one_line_that_the_port_is_taken(sandbox: Sandbox) -> None:
@@ -438,3 +462,16 @@ def test_the_sandbox_imports_nothing_of_its_siblings() -> None:
     siblings = {name for name in json.loads(ran.stdout) if not name.startswith("m3ter_nb.sandbox")}
 
     assert siblings == {"m3ter_nb", "m3ter_nb._version"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["5ecret-8471"], ["--port", "5ecret-8471"], ["--5ecret-8471"], ["--data"]]
+)
+def test_the_sandbox_s_command_line_repeats_no_word_that_it_does_not_know(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+
+    assert caught.value.code == 2
+    assert "8471" not in "".join(capsys.readouterr())
