@@ -1,8 +1,8 @@
 """Build the page: a static JupyterLab whose Python runs in the reader's own browser, with this package and its notebooks.
 
-``make lite`` runs it, in a virtual environment of its own (lite/requirements.txt), and writes ``build/lite``. The pure-
-Python wheels that the package needs there are in the site; what is compiled, and Python itself, comes from Pyodide's CDN,
-or, for a page without any other host, from a folder that ``--pyodide`` names.
+``make lite`` runs it, in a virtual environment of its own (lite/requirements.txt), and writes ``build/lite``. The package
+and what it needs there are in the site, compiled; Python itself, pandas and matplotlib come from Pyodide's CDN. For a page
+without any other host, ``--whole`` puts Python into the site, too, and does without the rest.
 
 Sources: https://jupyterlite.readthedocs.io, https://pyodide.org
 """
@@ -10,26 +10,22 @@ Sources: https://jupyterlite.readthedocs.io, https://pyodide.org
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from jupyterlite_pyodide_kernel.constants import PYODIDE_VERSION
+
+from distribution import BEGINS_WITH, CORE, LOCK, STANDARD_LIBRARY, THEIRS, compile_ours, lock_file, python
 from in_page import adapt
 
-ROOT = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 CACHE = ROOT / "build" / "cache"
 
-# As Pyodide's Python is; a wheel of one platform is of no use there.
-_PURE = (
-    "--only-binary=:all:",
-    "--platform=any",
-    "--python-version=3.14",
-    "--implementation=py",
-    "--abi=none",
-)
+_CDN = f"https://cdn.jsdelivr.net/pyodide/v{PYODIDE_VERSION}/full/"
 _KERNEL = "@jupyterlite/pyodide-kernel-extension:kernel"
 _FIRST = """\
 <!doctype html>
@@ -60,35 +56,31 @@ def run(folder: Path, *command: str | Path) -> None:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}")
 
 
-def wheels() -> Path:
-    """Return a folder with the wheels that lite/wheels.txt names, from the cache where that list was seen before."""
-    listed = ROOT / "lite" / "wheels.txt"
-    kept = CACHE / f"wheels-{hashlib.sha256(listed.read_bytes()).hexdigest()[:16]}"
-    if not kept.is_dir():
-        fresh = kept.with_suffix(".part")
-        shutil.rmtree(fresh, ignore_errors=True)
-        run(ROOT, "pip", "download", "-q", "--no-deps", *_PURE, "-r", listed, "-d", fresh)
-        fresh.rename(kept)
-    return kept
+def lay_out_python(core: Path, target: Path, *, whole: bool) -> None:
+    """Put together the Python of the page; whole: with its core, and nothing of another host."""
+    wheels = target.with_name("wheels")
+    target.mkdir(parents=True)
+    run(ROOT, "build", "-q", "--wheel", "--no-isolation", "--outdir", wheels, ROOT)
+    compile_ours(core, wheels, target)
+    shutil.rmtree(wheels)
+    for name in (THEIRS, STANDARD_LIBRARY, *(CORE if whole else ())):
+        shutil.copy(core / name, target / name)
+    (target / LOCK).write_text(lock_file(core, target, "" if whole else _CDN), "utf-8")
+    start = (HERE / "start.mjs").read_text("utf-8").replace("%CORE%", "./" if whole else _CDN)
+    (target / "start.mjs").write_text(start, "utf-8")
 
 
-def lay_out(source: Path, notebooks: list[Path], pyodide: Path | None) -> None:
-    """Put together what JupyterLite builds from: settings, wheels, notebooks, and Pyodide where it is ours to serve."""
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(wheels(), source / "pypi")
-    run(ROOT, "build", "-q", "--wheel", "--no-isolation", "--outdir", source / "pypi", ROOT)
-    if pyodide is not None:
-        shutil.copytree(pyodide, source / "static" / "pyodide")
-    (source / "files").mkdir()
+def lay_out_notebooks(notebooks: list[Path], target: Path) -> None:
+    """Put together the notebooks of the page, and their pictures."""
+    target.mkdir()
     present = {path.name for path in notebooks}
     for path in notebooks:
-        (source / "files" / path.name).write_text(adapt(path.read_text("utf-8"), present), "utf-8")
-    if (ROOT / "notebooks" / "images").is_dir():
-        shutil.copytree(ROOT / "notebooks" / "images", source / "files" / "images")
+        (target / path.name).write_text(adapt(path.read_text("utf-8"), present), "utf-8")
+    shutil.copytree(ROOT / "notebooks" / "images", target / "images")
 
 
-def settle(site: Path, *, own_pyodide: bool) -> None:
-    """Write the settings of the page: no package index, and where Python comes from.
+def settle(site: Path) -> None:
+    """Write the settings of the page: no package index, where Python comes from, and what it begins with.
 
     Source: https://jupyterlite.readthedocs.io/en/stable/reference/schema-v0.html
     """
@@ -98,8 +90,8 @@ def settle(site: Path, *, own_pyodide: bool) -> None:
     config["exposeAppInBrowser"] = True  # the page's test asks whether a notebook has come to its end
     kernel = config["litePluginSettings"][_KERNEL]
     kernel["disablePyPIFallback"] = True
-    if own_pyodide:
-        kernel["pyodideUrl"] = "./static/pyodide/pyodide.mjs"
+    kernel["pyodideUrl"] = "./static/python/start.mjs"
+    kernel["loadPyodideOptions"] = {"packages": BEGINS_WITH}
     path.write_text(json.dumps(document, indent=2), "utf-8")
 
 
@@ -112,16 +104,23 @@ def main() -> None:
     """Build the site, and say how large it is."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("notebooks", nargs="+", type=Path, help="the notebooks of the page")
-    parser.add_argument("--pyodide", type=Path, help="a folder with Pyodide, to serve from the site itself")
+    parser.add_argument(
+        "--whole", action="store_true", help="put Python into the site, for a page without any other host"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "lite")
     options = parser.parse_args()
     site: Path = options.output.resolve()  # the builder runs in a folder of its own
     source = site.with_name(f"{site.name}-source")
-    lay_out(source, options.notebooks, options.pyodide)
+    shutil.rmtree(source, ignore_errors=True)
+    source.mkdir(parents=True)
+    lay_out_notebooks(options.notebooks, source / "files")
     shutil.rmtree(site, ignore_errors=True)
     folders = ("--lite-dir", source, "--output-dir", site, "--contents", source / "files")
     run(source, "jupyterlite_core", "build", *folders, "--apps", "lab", "--no-sourcemaps")
-    settle(site, own_pyodide=options.pyodide is not None)
+    lay_out_python(python(PYODIDE_VERSION, CACHE), site / "static" / "python", whole=options.whole)
+    settle(site)
+    for font in (site / "build").glob("fa-*.svg"):  # for browsers of 2010; what is there for today's is kept
+        font.unlink()
     (site / "index.html").write_text(_FIRST, "utf-8")
     sys.stdout.write(f"{site}: {size(site) / 1e6:.1f} MB\n")
 

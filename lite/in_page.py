@@ -9,10 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-# Above each notebook of the page: there, nothing is installed until a notebook asks for it.
-_INSTALL = """\
-# In this page Python runs in your browser, and each notebook begins with nothing installed.
-%pip install -q m3ter-nb[sandbox]"""
 # The official SDK stands on a compiled package and on sockets.
 _SDK = re.compile(r"^import m3ter$|\.(?:async_)?sdk\(\)", re.MULTILINE)
 _NO_SDK = "# The official SDK does not run in a browser page: there, this cell fails.\n"
@@ -48,11 +44,10 @@ def adapt(text: str, present: Collection[str]) -> str:
     cells: list[dict[str, Any]] = notebook["cells"]
     first = next(place for place, cell in enumerate(cells) if cell["cell_type"] == "code")
     missing = {what: None for cell in cells if (what := _missing(cell))}
-    notes = [_cell("markdown", f"to-read-{at}", _TO_READ.format(what)) for at, what in enumerate(missing)]
+    notes = [_words(f"to-read-{at}", _TO_READ.format(what)) for at, what in enumerate(missing)]
     if any(cell["cell_type"] == "code" and _WAITS.search("".join(cell["source"])) for cell in cells):
-        notes.append(_cell("markdown", "no-wait", _NO_WAIT))
-    install = _cell("code", "install", _INSTALL) | {"execution_count": None, "outputs": []}
-    cells[first:first] = [*notes, install]
+        notes.append(_words("no-wait", _NO_WAIT))
+    cells[first:first] = notes
     notebook["cells"] = [_adapted(cell, present) for cell in cells]
     notebook["metadata"]["kernelspec"] = {
         "name": "python",
@@ -62,8 +57,8 @@ def adapt(text: str, present: Collection[str]) -> str:
     return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
 
 
-def _cell(kind: str, name: str, source: str) -> dict[str, Any]:
-    return {"cell_type": kind, "id": name, "metadata": {}, "source": source}
+def _words(name: str, source: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": source}
 
 
 def _missing(cell: dict[str, Any]) -> str:
@@ -79,7 +74,7 @@ def _adapted(cell: dict[str, Any], present: Collection[str]) -> dict[str, Any]:
     if cell["cell_type"] == "markdown":
         return {**cell, "source": _LINK.sub(lambda link: _link(link, present), source)}
     if _missing(cell):
-        return _cell("markdown", cell["id"], _as_text(source, cell["outputs"]))
+        return _words(cell["id"], _as_text(source, cell["outputs"]))
     if _SDK.search(source):
         return {**cell, "source": _NO_SDK + source, "metadata": {"tags": ["raises-exception"]}}
     if compiled := dict.fromkeys(_COMPILED.findall(source)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,14 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from browsers import CHROMIUM
-from local_pyodide import local_pyodide
+from distribution import CORE
 from page import LitePage, serve
 from places import ROOT
 from walkthroughs import PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from page import Site
 
@@ -40,14 +42,27 @@ def run(*command: str) -> str:
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
-    """The site, with Pyodide in it; what it is built from is kept under build/cache."""
-    run("make", "build/venv-lite/.made")
-    asked = "from jupyterlite_pyodide_kernel.constants import PYODIDE_VERSION as version; print(version)"
-    pyodide = local_pyodide(run(str(_PYTHON), "-c", asked).strip(), ROOT / "build" / "cache")
-    folder = ROOT / "build" / "lite-tested"
-    run(str(_PYTHON), "lite/build.py", "--pyodide", str(pyodide), "--output", str(folder), *map(str, PATHS))
-    with serve(folder) as served:
+    """The site, with Python in it; what it is built from is kept under build/cache."""
+    with serve(build("lite-tested", "--whole")) as served:
         yield served
+
+
+@pytest.fixture
+def public_site(site: Site) -> Iterator[Site]:
+    """The site as it is published: Pyodide's core comes from its CDN, for which files of this machine stand here."""
+    with serve(build("lite-public-tested")) as served:
+        start = (served.folder / "static" / "python" / "start.mjs").read_text("utf-8")
+        (cdn,) = re.findall(r'from "(https://.*/)pyodide.mjs"', start)
+        served.elsewhere = {cdn + name: site.folder / "static" / "python" / name for name in CORE}
+        yield served
+
+
+def build(name: str, *options: str) -> Path:
+    """Build the page in a folder of its own."""
+    run("make", "build/venv-lite/.made")
+    folder = ROOT / "build" / name
+    run(str(_PYTHON), "lite/build.py", *options, "--output", str(folder), *map(str, PATHS))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +83,15 @@ def browser() -> Iterator[object]:
 def open_page(site: Site, browser: object) -> Iterator[Callable[[str], LitePage]]:
     """Open a notebook of the site in a profile of its own."""
     context = browser.new_context(viewport={"width": 1200, "height": 1000})
-    site.refused.clear()
     site.guard(context)
     yield lambda name: LitePage.open(context, f"{site.url}lab/index.html?path={name}" if name else site.url)
+    context.close()
+
+
+@pytest.fixture
+def public_page(public_site: Site, browser: object) -> Iterator[LitePage]:
+    """Open the site as it is published."""
+    context = browser.new_context()
+    public_site.guard(context)
+    yield LitePage.open(context, public_site.url)
     context.close()

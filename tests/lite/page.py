@@ -26,6 +26,7 @@ window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map(cell =
   kind: cell.cell_type, source: cell.source, tags: cell.getMetadata('tags') ?? [],
   count: cell.execution_count ?? null, outputs: cell.outputs ?? []
 }))"""
+_COUNTED = "n => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells[n].execution_count"
 _PLACES = """\
 window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
   .map((cell, place) => [cell.cell_type, place]).filter(([kind]) => kind === "code").map(([, place]) => place)"""
@@ -76,24 +77,35 @@ async () => {
 }"""
 
 
+_CROSS_ORIGIN = {"Access-Control-Allow-Origin": "*"}
+_TYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
+
+
 @dataclass
 class Site:
     """A built site, as it is served."""
 
     url: str
     folder: Path
+    elsewhere: dict[str, Path] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
     def guard(self, context: BrowserContext) -> None:
-        """Let a browser ask this site alone, and note what else it asks for."""
+        """Let a browser ask this site alone, and note what it asks for; what stands for other hosts is a file here."""
+        self.asked.clear()
+        self.refused.clear()
 
         def decide(route: Route) -> None:
             if route.request.url.startswith((self.url, "data:", "blob:")):
                 route.continue_()
+            elif file := self.elsewhere.get(route.request.url):
+                route.fulfill(path=file, headers=_CROSS_ORIGIN | {"Content-Type": _TYPES[file.suffix]})
             else:
                 self.refused.append(route.request.url)
                 route.abort()
 
+        context.on("request", lambda request: self.asked.append(request.url))
         context.route("**/*", decide)
 
 
@@ -139,6 +151,7 @@ class LitePage:
                 "n => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", place
             )
             self._run("notebook:run-cell")
+            self.page.wait_for_function(_COUNTED, arg=place)
             if _failures([self.cells()[number]]):
                 return number
         return None
