@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Self
 
 from m3ter_nb.auth.variables import HOST_VARIABLE, KEY_VARIABLE, ORG_VARIABLE, SECRET_VARIABLE, TOKEN_VARIABLE
@@ -190,6 +191,8 @@ def _given(platform: _Platform, get: Callable[[str], str | None], names: tuple[s
     for name in names:
         with _Caught() as caught:
             value = get(name)
+            if not isinstance(value, (str, NoneType)):
+                raise TypeError
             if value:
                 values[name] = value
         if caught.error is not None and not platform.missing(caught.error):

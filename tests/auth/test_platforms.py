@@ -229,6 +229,18 @@ def test_whatever_a_platform_raises_falls_through_with_one_sentence_and_no_secon
     assert platform.asked == ["M3TER_API_KEY"]
 
 
+@pytest.mark.parametrize("odd", [b"5ecret", 5, True, ["5ecret"], object()])
+@pytest.mark.parametrize("name", ["M3TER_API_SECRET", "M3TER_BASE_URL", "M3TER_ORG_ID"])
+def test_a_secret_that_is_no_text_is_not_taken(platform: Fake, odd: Any, name: str) -> None:
+    platform.secrets = {**PAIR, name: odd}
+
+    given = platform_secrets()
+
+    assert given is not None
+    assert given.values == {}
+    assert given.trouble.endswith("(TypeError).")
+
+
 def test_ctrl_c_in_a_pop_up_ends_the_login(platform: Fake) -> None:
     platform.errors[""] = KeyboardInterrupt()
 
