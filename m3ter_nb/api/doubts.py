@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
     from m3ter_nb.api.facts import Operation
 
-__all__ = ["doubts", "heard_by", "near_path_advice", "tell_doubts", "tell_unknown_changes", "unknown_fields"]
+__all__ = [
+    "doubts",
+    "heard_by",
+    "leaves",
+    "near_path_advice",
+    "tell_doubts",
+    "tell_unknown_changes",
+    "unknown_fields",
+]
 
 _PACKAGE: Final = __name__.partition(".")[0]
 _SENT: Final = "Sent all the same."
@@ -107,17 +115,18 @@ def tell_unknown_changes(operation: Operation, changes: Mapping[str, Any]) -> No
         operation: the PUT.
         changes: dotted keys with their values.
     """
-    for key in _leaves(changes):
+    for key in leaves(changes):
         keys = key.split(".")
         if field_at(operation.body, keys) is None:
             above = field_at(operation.body, keys[:-1])
             _tell(_of_field(operation, key, tuple(fields_of(above))))
 
 
-def _leaves(changes: Mapping[str, Any]) -> Iterator[str]:
+def leaves(changes: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the dotted keys of changes, those within objects too."""
     for key, value in changes.items():
         if isinstance(value, dict) and value:
-            yield from (f"{key}.{inner}" for inner in _leaves(value))
+            yield from (f"{key}.{inner}" for inner in leaves(value))
         else:
             yield key
 

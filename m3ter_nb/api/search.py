@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -177,13 +177,19 @@ def _likeness(written: list[str], known: list[str]) -> float:
     for own, piece in zip(written, known, strict=True):
         if piece.startswith("{"):
             total += 0.5
-        elif own == piece:
-            total += 1
-        elif near(own, [piece]):
-            total += 0.9
+        elif likeness := _likeness_of_words(own, piece):
+            total += likeness
         else:
             return 0
     return total
+
+
+def _likeness_of_words(own: str, known: str) -> float:
+    """Return 1 for the same word, less the more letters differ, 0 where they are too far off."""
+    if own == known:
+        return 1
+    ratio = SequenceMatcher(None, _letters(own), _letters(known)).ratio()
+    return 0.99 * ratio if ratio >= _LOWEST_LIKENESS else 0
 
 
 def _singular(word: str) -> str:

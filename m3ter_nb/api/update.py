@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from m3ter_nb.api.doubts import tell_unknown_changes
+from m3ter_nb.api.doubts import leaves, tell_unknown_changes
 from m3ter_nb.api.exact import decode_exactly, encode_exactly, is_same
 from m3ter_nb.api.facts import fields_of, find, is_server_set, methods_of, relative, template_of
 from m3ter_nb.errors import InvalidArgument, UnexpectedAnswer, VersionConflict
@@ -194,6 +195,8 @@ def _check_keys(changes: Mapping[Any, Any], removed: tuple[Any, ...], operation:
         writable = operation is not None and head in fields_of(operation.body)
         if head in _ALWAYS_SET_BY_SERVER or (is_server_set(head) and not writable):
             raise InvalidArgument(f"{head} is set by m3ter alone; leave it out. Nothing was sent.")
+    if repeated := next((key for key, count in Counter(leaves(changes)).items() if count > 1), ""):
+        raise InvalidArgument(f"{repeated} is set twice: keep one of them. Nothing was sent.")
     if twice := next(
         (key for key in changes if any(f"{key}.".startswith(f"{gone}.") for gone in removed)), ""
     ):

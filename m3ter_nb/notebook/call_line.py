@@ -27,7 +27,7 @@ from m3ter_nb.notebook.placeholders import (
 from m3ter_nb.wire.encoding import encode_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["METHODS", "OPTIONS", "Call", "parse_call"]
 
@@ -247,9 +247,8 @@ def _options(words: list[_Word]) -> tuple[dict[str, list[str]], list[str]]:
             continue
         option, equals, value = word.text.partition("=")
         if option not in OPTIONS:
-            raise InvalidArgument(
-                f"There is no such option.{_did_you_mean('--' + option.lstrip('-'), OPTIONS)}"
-            )
+            near = _did_you_mean(option.lstrip("-"), [known.lstrip("-") for known in OPTIONS], "--")
+            raise InvalidArgument(f"There is no such option.{near} A filter has no dashes: pageSize=10.")
         if option in options and option not in _LISTS:
             raise InvalidArgument(f"{option} is given twice.")
         options.setdefault(option, []).extend(_values_of(option, value if equals else None, remaining))
@@ -314,7 +313,7 @@ def _params(
     params: dict[str, str | list[str]] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
-        if not key or not equals or "{{" in key:
+        if not key or not equals or "{{" in key or text.startswith("="):
             _refuse_pair(pair, after_body=after_body)
         if not key.isprintable():
             raise InvalidArgument("A key holds a character that cannot be printed.")
@@ -384,6 +383,7 @@ def _name(text: str | None) -> str | None:
     return text
 
 
-def _did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    near = get_close_matches(word, list(candidates), n=1)
-    return f" Did you mean {near[0]}?" if near else f" There are {', '.join(candidates)}."
+def _did_you_mean(word: str, candidates: Sequence[str], dashes: str = "") -> str:
+    if near := get_close_matches(word, candidates, n=1):
+        return f" Did you mean {dashes}{near[0]}?"
+    return f" There are {', '.join(f'{dashes}{candidate}' for candidate in candidates)}."

@@ -10,7 +10,7 @@ from m3ter_nb.api.exact import decode_exactly
 from m3ter_nb.api.facts import field_at, find, relative
 from m3ter_nb.api.update import ABSENT, read_edit
 from m3ter_nb.errors import InvalidArgument, VersionConflict
-from m3ter_nb.notebook.placeholders import evaluate, fill_text, json_value, placeholder_end
+from m3ter_nb.notebook.placeholders import check_filled, evaluate, fill_text, json_value, placeholder_end
 from m3ter_nb.views.changes import unified
 from m3ter_nb.views.records import as_records
 
@@ -141,12 +141,13 @@ def _rows(changes: Iterable[Change]) -> Iterable[tuple[str, Sequence[Any], Seque
 def _value(key: str, text: str, shape: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
     if text.startswith("{{") and placeholder_end(text, 0) == len(text):
         return json_value(evaluate(text[2:-2], namespace, written=text), text)
-    text = fill_text(text, namespace)
     kind = str(shape.get("type"))
+    if kind in _KINDS and "enum" not in shape:
+        return _typed(key, fill_text(text, namespace), *_KINDS[kind])
+    check_filled(text, namespace)
+    text = fill_text(text, namespace)
     if kind == "string" or "enum" in shape:
         return text
-    if kind in _KINDS:
-        return _typed(key, text, *_KINDS[kind])
     try:
         return decode_exactly(text)
     except (ValueError, RecursionError) as error:

@@ -12,7 +12,7 @@ import builtins
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, Final, NoReturn
@@ -22,6 +22,7 @@ from m3ter_nb.errors import InvalidArgument, M3terError, excerpt
 from m3ter_nb.wire.encoding import plain_value
 
 __all__ = [
+    "check_filled",
     "evaluate",
     "fill_json",
     "fill_path",
@@ -42,8 +43,11 @@ _MARKS: Final = re.compile(r'\\.|"|\{\{', re.DOTALL)
 _CONSTANT: Final = re.compile(r'"(?:\\.|[^"\\])*"|(-?Infinity|NaN)', re.DOTALL)
 # What RFC 3986 section 3.3 allows in a path, the slash, a percent sign that is already there, and an IPv6 host.
 _PATH_SAFE: Final = "/%:@!$&'()*+,;=~[]"
-# What a shell, and IPython in other magics, would fill in.
-_FILLED_ELSEWHERE: Final = re.compile(r"\$\{?[A-Za-z_]\w*\}?|\{[A-Za-z_][^{}]*\}")
+# What a shell, IPython in other magics, and Python would fill in. Terms of a search are joined by a dollar (a:1$b:2).
+_FILLED_ELSEWHERE: Final = re.compile(r"\$\{?[^\W\d](?![\w.]*[:<>])|\{[^{}]*\}|%\(\w+\)s")
+# A text that is nothing but such a name, and one in a literal piece of JSON.
+_NAME_ELSEWHERE: Final = re.compile(r"\$\{?([^\W\d]\w*)\}?|\{\s*([^\W\d]\w*)[^{}]*\}")
+_JSON_TEXT: Final = re.compile(r'[:\[,]\s*"([${][^"\\]*)"\s*(?=[,\]}]|\Z)')
 _SHOWN_CHARS: Final = 200
 
 
@@ -124,7 +128,7 @@ def fill_path(text: str, namespace: Mapping[str, Any]) -> str:
                 f"{_excerpt(text)}: a value is written {{{{name}}}}. A path without a leading slash is already under "
                 "/organizations/{orgId}/: 'products' is enough."
             )
-        if any(map(_FILLED_ELSEWHERE.fullmatch, literal.split("/"))):
+        if _FILLED_ELSEWHERE.search(literal):
             raise InvalidArgument(f"{_excerpt(text)}: a value is written {{{{name}}}}.")
         parts.append(_quoted(literal, _PATH_SAFE))
         if expression is not None:
@@ -170,9 +174,9 @@ def fill_query(text: str, namespace: Mapping[str, Any]) -> str | list[str]:
         if text == written:
             return items
         parts.append(",".join(items))
+    if any(_FILLED_ELSEWHERE.search(literal) for literal, _ in pieces):
+        raise InvalidArgument(_elsewhere(text))
     filled = "".join(parts)
-    if len(pieces) == 1 and any(map(_FILLED_ELSEWHERE.fullmatch, text.split(","))):
-        raise InvalidArgument(f"{_excerpt(text)}: a value is written {{{{name}}}}.")
     _quoted(filled, "")
     return filled
 
@@ -190,6 +194,33 @@ def fill_text(text: str, namespace: Mapping[str, Any]) -> str:
             written = f"{{{{{expression}}}}}"
             parts.append(_text(evaluate(expression, namespace, written=written), written))
     return "".join(parts)
+
+
+def check_filled(text: str, namespace: Mapping[str, Any]) -> None:
+    """Hold back a text that another language would have filled in (``$code``, ``{code}``): it would be stored as it is.
+
+    Args:
+        text: as the user wrote it.
+        namespace: the user's variables; a name that is none of them may be meant as text.
+
+    Raises:
+        InvalidArgument: it is nothing but the name of a variable.
+    """
+    found = _NAME_ELSEWHERE.fullmatch(text)
+    if found and (found[1] or found[2]) in namespace:
+        raise InvalidArgument(_elsewhere(text))
+
+
+def _check_literals(parts: Iterable[str], namespace: Mapping[str, Any]) -> None:
+    for part in parts:
+        for found in _JSON_TEXT.finditer(part):
+            check_filled(found[1], namespace)
+
+
+def _elsewhere(text: str) -> str:
+    return (
+        f'{_excerpt(text)}: a value is written {{{{name}}}}, and text that holds {{ or $ as {{{{"text"}}}}.'
+    )
 
 
 def split_query(text: str) -> tuple[str, list[str]]:
@@ -255,9 +286,10 @@ def fill_json(cell: str, namespace: Mapping[str, Any], *, first_line: int = 1) -
         elif not in_string:
             position = mark.start() + 1
     add(cell[copied:], copied, literal=True)
+    _check_literals((part for part, (*_, literal) in zip(parts, origins, strict=True) if literal), namespace)
     filled = "".join(parts)
     try:
-        return json.loads(filled, parse_constant=_refuse_constant)
+        return json.loads(filled, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         problem, at = error.msg, error.pos
     except RecursionError:
@@ -356,6 +388,17 @@ def _quoted(text: str, safe: str) -> str:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; of a field that stands in it twice, nobody knows which value is meant (RFC 8259, section 4)."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        twice = next(name for index, (name, _) in enumerate(pairs) if name in dict(pairs[:index]))
+        raise InvalidArgument(
+            f"The body has the field {_excerpt(twice)!r} twice in one object: keep one of them. Nothing was sent."
+        )
+    return fields
 
 
 def _origin(position: int, origins: list[tuple[int, int, bool]]) -> int:

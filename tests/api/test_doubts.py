@@ -13,7 +13,7 @@ import pytest
 import m3ter_nb
 from m3ter_nb.api import facts
 from m3ter_nb.api.describe import draft_of
-from m3ter_nb.api.doubts import doubts, heard_by
+from m3ter_nb.api.doubts import doubts, heard_by, near_path_advice
 from m3ter_nb.errors import M3terWarning, NotFound
 
 if TYPE_CHECKING:
@@ -281,3 +281,18 @@ def test_a_404_names_what_is_near(session: M3terSession, path: str, advice: str)
         session.get(path)
 
     assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("acounts", "accounts"),
+        ("accounts,", "accounts"),
+        ("bill", "bills"),
+        ("pricing", "pricings"),
+        ("counter/1", "counters/1"),
+        ("acountplans", "accountplans"),
+    ],
+)
+def test_of_two_paths_that_are_near_the_nearer_was_meant(written: str, meant: str) -> None:
+    assert near_path_advice("GET", written) == f"The API has no such path. Did you mean {meant}?"

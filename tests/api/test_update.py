@@ -187,6 +187,11 @@ ODD_CHANGES: dict[str, tuple[Any, Any, str]] = {
     "nothing": (None, (), "is a dict"),
     "pairs": ([("name", "x")], (), "is a dict"),
     "no list of what goes": ({}, None, "a list of fields"),
+    "set twice": (
+        {"customFields.tier": 1, "customFields": {"tier": 2}},
+        [],
+        "customFields.tier is set twice",
+    ),
     "set and removed": ({"name": "x"}, ["name"], "both set and removed"),
     "set in what is removed": ({"customFields.tier": "x"}, ["customFields"], "both set and removed"),
     "set to a mask": ({"name": "••••"}, (), "would be set to a mask"),

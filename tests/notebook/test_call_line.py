@@ -503,7 +503,65 @@ def test_half_a_character_fits_no_url(line: str) -> None:
 
 def looks_filled_elsewhere(value: str) -> bool:
     """Say whether a value is refused because a shell, or another magic, would have filled it in."""
-    return any(re.fullmatch(r"\$\{?[A-Za-z_]\w*\}?|\{[A-Za-z_][^{}]*\}", part) for part in value.split(","))
+    return re.search(r"\$\{?[^\W\d](?![\w.]*[:<>])|\{[^{}]*\}|%\(\w+\)s", value) is not None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "$$code",
+            "$a.b",
+            "x-$code",
+            "x-{code}",
+            "{code}-x",
+            "{{code}},{code}",
+            "{{code}}$code",
+            "{}",
+            "{0}",
+        ),
+        *("{a.b}", "{code!r}", "%(code)s", "acme,${code}", "$ñandú", '"{ code }"'),
+    ],
+)
+def test_a_filter_that_only_another_language_would_fill_in_is_refused(value: str) -> None:
+    assert "a value is written {{name}}" in refusal(f"GET accounts codes={value}", code="acme")
+
+
+@pytest.mark.parametrize("value", ["{code}", "US$", "$5", "100%", "$code"])
+def test_text_with_braces_or_a_dollar_can_be_sent_as_a_value(value: str) -> None:
+    assert call("GET accounts codes={{value}}", value=value).params == {"codes": value}
+
+
+@pytest.mark.parametrize("text", ["$code", "${code}", "{code}", "{ code!r }", "{code:>9}"])
+def test_a_variable_in_the_form_of_another_language_is_no_text_of_a_body(text: str) -> None:
+    for cell in (f'{{"a": "x{{{{code}}}}", "code": "{text}"}}', f'{{"codes": ["a", "{text}" ]}}'):
+        assert "a value is written {{name}}" in refusal("POST products", cell, code="acme")
+
+    assert call("POST products", '{"code": {{text}}}', text=text, code="acme").json == {"code": text}
+
+
+def test_a_text_in_braces_that_names_no_variable_is_a_text_of_a_body() -> None:
+    cell = '{"a": "{region}", "b": "$5", "c": "is {code} or $code"}'
+
+    assert call("POST products", cell, code="acme").json == json.loads(cell)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ['{"code": "a", "code": "b"}', '{"x": [{"code": 1, "name": 2, "code": 1}]}', '{"code": 1, "{{key}}": 2}'],
+)
+def test_a_field_that_stands_twice_in_one_object_is_refused(cell: str) -> None:
+    assert "'code' twice" in refusal("POST products", cell, key="code")
+
+
+def test_two_equals_signs_are_no_filter_by_a_text_that_begins_with_one() -> None:
+    assert "key=value" in refusal("GET accounts codes==acme")
+
+
+def test_an_option_that_is_meant_is_named_by_its_letters_and_a_filter_is_told_from_an_option() -> None:
+    assert "Did you mean --yes" not in refusal("GET accounts --codes=acme")
+    assert "A filter has no dashes" in refusal("GET accounts --codes=acme")
+    assert "Did you mean --limit?" in refusal("GET accounts -limt 5")
 
 
 @settings(deadline=None)
@@ -513,7 +571,8 @@ def test_quoted_words_come_back_as_they_were(params: dict[str, str]) -> None:
     wanted = {
         key: value
         for key, value in params.items()
-        if key and "=" not in key and "{{" not in key + value and not looks_filled_elsewhere(value)
+        if key and "=" not in key and "{{" not in key + value and not value.startswith("=")
+        if not looks_filled_elsewhere(value)
     }
     # shlex.quote leaves a harmless word bare, and a bare word that starts with a dash is an option.
     words = [shlex.quote(f"{key}={value}") for key, value in wanted.items() if not key.startswith("-")]
@@ -528,6 +587,9 @@ def test_quoted_words_come_back_as_they_were(params: dict[str, str]) -> None:
 @example("{A}")
 def test_a_value_in_double_quotes_comes_back_as_it_was(value: str) -> None:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("{{", "{ {")
+    if value.startswith("="):
+        assert "key=value" in refusal(f'GET products "a={escaped}"')
+        return
     if looks_filled_elsewhere(value.replace("{{", "{ {")):
         assert "a value is written {{name}}" in refusal(f'GET products "a={escaped}"')
         return

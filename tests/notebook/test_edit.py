@@ -110,6 +110,8 @@ def test_a_path_that_the_table_does_not_know_reads_json_where_it_can_be() -> Non
         ("PUT accounts/1 --set =x", "key=value"),
         ("PUT accounts/1 --set", "--set needs a key"),
         ("PUT accounts/1 --set name=a name=b", "name is set twice"),
+        ("PUT accounts/1 --set name=$nan", "a value is written {{name}}"),
+        ("PUT accounts/1 --set customFields.x={nan}", "a value is written {{name}}"),
         ("PUT accounts/1 --unset name=a", "--unset takes keys alone"),
         ("PUT accounts/1 --diff", "add one of them"),
         ("GET accounts/1 --set name=a", "it goes with PUT, not with GET"),
