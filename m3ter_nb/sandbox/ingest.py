@@ -7,24 +7,26 @@ https://docs.m3ter.com/guides/billing-and-usage-data/submitting-usage-data/revie
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 import uuid
 from collections import defaultdict
 from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from flask import g, request
 
 from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_rows, too_deep
-from m3ter_nb.sandbox.moments import micros_of
+from m3ter_nb.sandbox.moments import all_micros_of, micros_of
 from m3ter_nb.sandbox.resources import require
 from m3ter_nb.sandbox.surface import load, rule
 from m3ter_nb.sandbox.usage_sql import NUMERIC, TEXT
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flask import Flask
     from werkzeug.wrappers import Response
@@ -71,20 +73,32 @@ def register(app: Flask, world: World, handlers: Mapping[str, Entities]) -> None
 
 
 class _Submission:
-    """What the measurements of one submission meet, each read once, and what becomes of them."""
+    """The measurements of one submission, by columns, and what they meet, each read once.
+
+    Attributes:
+        maps: of each measurement the maps of its fields: all of it that a query reads beside its columns.
+        times: of each the microseconds since 1970.
+        uids: that were taken within the days in which one counts once.
+        accounts: codes of accounts that are there.
+    """
 
     def __init__(
         self, db: sqlite3.Connection, store: Store, now: float, measurements: Sequence[Mapping[str, Any]]
     ) -> None:
         self.now = now
-        self._rows: list[tuple[str | None, float, str, str, int]] = []
-        self._maps: list[Mapping[str, Any]] = []
+        self.measurements = measurements
+        self.times = _times(measurements)
+        self.maps = [
+            {name: values for name, values in measurement.items() if name in _MAPS}
+            for measurement in measurements
+        ]
         self._store = store
         self._fields: dict[str, list[tuple[str, str]] | None] = {}
-        uids = [measurement["uid"] for measurement in measurements if "uid" in measurement]
-        codes = {measurement["account"] for measurement in measurements}
-        self.uids = {uid for (uid,) in db.execute(_KNOWN_UIDS, (now - _SAME_UID_SECONDS, json.dumps(uids)))}
-        self.accounts = {code for (code,) in db.execute(_KNOWN_ACCOUNTS, (json.dumps(sorted(codes)),))}
+        self._sent = [measurement["uid"] for measurement in measurements if "uid" in measurement]
+        self._codes = {measurement["account"] for measurement in measurements}
+        since = now - _SAME_UID_SECONDS
+        self.uids = {uid for (uid,) in db.execute(_KNOWN_UIDS, (since, json.dumps(self._sent)))}
+        self.accounts = {code for (code,) in db.execute(_KNOWN_ACCOUNTS, (json.dumps(sorted(self._codes)),))}
 
     @cached_property
     def folded(self) -> set[str]:
@@ -103,18 +117,38 @@ class _Submission:
         self.accounts.add(code)
         self.folded.add(_folded(code))
 
-    def add(self, measurement: Mapping[str, Any], maps: Mapping[str, Any], ts: int) -> None:
-        """Take a measurement that has passed every check: the maps of its fields are all that a query reads."""
-        uid = measurement.get("uid")
-        if uid is not None:
-            self.uids.add(uid)
-        self._rows.append((uid, self.now, measurement["meter"], measurement["account"], ts))
-        self._maps.append(maps)
+    def all_pass(self, latest: float) -> bool:
+        """Say whether every measurement passes: told by columns, where what a thousand share is looked at once."""
+        return (
+            not self.uids
+            and len(set(self._sent)) == len(self._sent)
+            and max(self.times) <= latest
+            and self._codes <= self.accounts
+            and all(
+                (fields := self.fields(meter)) is not None and _fields_failure(fields, maps) is None
+                for meter, maps in self._shapes()
+            )
+        )
 
-    def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield what is stored of each measurement that was taken: the columns of ``_INSERT``."""
-        for row, body in zip(self._rows, _written(self._maps), strict=True):
-            yield *row, body
+    def _shapes(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """Return one measurement for each meter and set of fields."""
+        pairs = zip(self.measurements, self.maps, strict=True)
+        return {
+            (row["meter"], *maps, *map(tuple, maps.values())): (row["meter"], maps) for row, maps in pairs
+        }.values()
+
+    def rows(self, passed: Sequence[int]) -> Iterable[tuple[Any, ...]]:
+        """Return what is stored of these measurements: the columns of ``_INSERT``."""
+        rows = [self.measurements[number] for number in passed]
+        return zip(
+            [row.get("uid") for row in rows],
+            repeat(self.now, len(rows)),
+            [row["meter"] for row in rows],
+            [row["account"] for row in rows],
+            [self.times[number] for number in passed],
+            _written([self.maps[number] for number in passed]),
+            strict=True,
+        )
 
 
 class _Ingest:
@@ -142,24 +176,34 @@ class _Ingest:
         if b"\\u0000" in data and _NUL.search(data):
             raise Refusal(400, "A text holds the character U+0000")
         body = load().bodies["SubmitMeasurementsRequest"].check(parse_rows(data))
-        times = [_checked(number, measurement) for number, measurement in enumerate(body["measurements"])]
         # The real check runs later; here it is done before the answer, so that nobody has to wait for it.
-        failed: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        failed: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
         with self.world.store.transaction() as db:
             submission = _Submission(db, self.world.store, self.world.clock(), body["measurements"])
-            for measurement, ts in zip(body["measurements"], times, strict=True):
-                maps = {name: values for name, values in measurement.items() if name in _MAPS}
-                failure = self._failure(measurement, maps, ts, submission)
-                if failure is None:
-                    submission.add(measurement, maps, ts)
-                else:
-                    failed[failure].append(measurement)
-            db.executemany(_INSERT, submission.rows())
+            latest = submission.now * 1_000_000 if self.world.refuse_future else math.inf
+            passed: Sequence[int] = range(len(submission.measurements))
+            if not submission.all_pass(latest):
+                passed = self._pass(submission, latest, failed)
+            db.executemany(_INSERT, submission.rows(passed))
             for failure, measurements in failed.items():
                 self._tell(failure, measurements)
 
+    def _pass(
+        self, submission: _Submission, latest: float, failed: defaultdict[str, list[Mapping[str, Any]]]
+    ) -> list[int]:
+        """Look at each measurement; return the numbers of those that pass, and add the others to ``failed``."""
+        passed = []
+        for number, measurement in enumerate(submission.measurements):
+            failure = self._failure(number, measurement, latest, submission)
+            if failure is None:
+                passed.append(number)
+                submission.uids.update([measurement["uid"]] if "uid" in measurement else ())
+            else:
+                failed[failure].append(measurement)
+        return passed
+
     def _failure(
-        self, measurement: Mapping[str, Any], maps: Mapping[str, Any], ts: int, submission: _Submission
+        self, number: int, measurement: Mapping[str, Any], latest: float, submission: _Submission
     ) -> str | None:
         """Hold a measurement to what is known; return the type of its failure."""
         if measurement.get("uid") in submission.uids:
@@ -167,9 +211,9 @@ class _Ingest:
         fields, account = submission.fields(measurement["meter"]), measurement["account"]
         if fields is None:
             return "UndefinedMeter"
-        if self.world.refuse_future and ts > submission.now * 1_000_000:
+        if submission.times[number] > latest:
             return "FutureTimestamp"
-        failure = _fields_failure(fields, maps)
+        failure = _fields_failure(fields, submission.maps[number])
         if failure is None and account not in submission.accounts:
             # An unknown code makes a skeleton account, but a near miss of a known one is a failure.
             if _folded(account) in submission.folded:
@@ -178,7 +222,7 @@ class _Ingest:
             submission.add_account(account)
         return failure
 
-    def _tell(self, failure: str, measurements: list[dict[str, Any]]) -> None:
+    def _tell(self, failure: str, measurements: list[Mapping[str, Any]]) -> None:
         """Make the event about the measurements of one submission that failed in one way."""
         event_id = str(uuid.uuid4())
         file = f"{g.bearer.user.id}/{event_id}.json"
@@ -223,17 +267,18 @@ class _Ingest:
         return json_answer(require(self.world.store.get("failedIngest", file), "File")["rows"])
 
 
-def _checked(number: int, measurement: Mapping[str, Any]) -> int:
-    """Hold a measurement to what its schema does not say; return its time in microseconds since 1970."""
-    if "ets" in measurement:
-        micros_of(measurement["ets"], f"measurements[{number}].ets")
-    if "metadata" in measurement and any(
-        len(text) > _MAX_METADATA for text in measurement["metadata"].values()
-    ):
-        raise Refusal(
-            400, f"measurements[{number}].metadata has a text of more than {_MAX_METADATA} characters"
-        )
-    return micros_of(measurement["ts"], f"measurements[{number}].ts")
+def _times(measurements: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Hold measurements to what their schema does not say; return their times in microseconds since 1970."""
+    for number, measurement in enumerate(measurements):
+        if "ets" in measurement:
+            micros_of(measurement["ets"], f"measurements[{number}].ets")
+        if "metadata" in measurement and any(
+            len(text) > _MAX_METADATA for text in measurement["metadata"].values()
+        ):
+            raise Refusal(
+                400, f"measurements[{number}].metadata has a text of more than {_MAX_METADATA} characters"
+            )
+    return all_micros_of([measurement["ts"] for measurement in measurements], "measurements[%d].ts")
 
 
 def _written(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from m3ter_nb.sandbox.answers import Refusal
 
-__all__ = ["is_date", "is_moment", "micros_at", "micros_of", "moment", "timestamp"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["all_micros_of", "is_date", "is_moment", "micros_at", "micros_of", "moment", "timestamp"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -55,6 +59,14 @@ def micros_of(text: str, name: str) -> int:
     if found is None or found not in _YEARS:
         raise Refusal(400, f"{name} must be a date and time in ISO 8601, as 2024-01-31T12:00:00Z")
     return found
+
+
+def all_micros_of(texts: Sequence[str], name: str) -> list[int]:
+    """Return many times as :func:`micros_of`; the name has ``%d`` for the number of the text."""
+    found = [each for each in map(_micros, texts) if each is not None]
+    if len(found) == len(texts) and (not found or (min(found) in _YEARS and max(found) in _YEARS)):
+        return found
+    return [micros_of(text, name % number) for number, text in enumerate(texts)]
 
 
 def micros_at(text: str | None) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Final
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 __all__ = ["Cluster", "Gate", "is_safe"]
 
 _VERSION: Final = "m3ter_nb._version:__version__"
+# Partitions that are asked for at a time, for each that is sent at once: one under way, and one that is got ready.
+_AHEAD: Final = 2
 # Seconds between looks at what has come, and between looks at the workers.
 _NAP: Final = 0.05
 _LOOK: Final = 2.0
@@ -96,6 +98,23 @@ def _check_lines(addresses: list[str]) -> None:
         )
 
 
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Tell of a cluster that is closed or lost in the middle as of a connection that broke: Dask has many errors for it.
+
+    Raises:
+        ConnectionFailed: there was one that is not ours.
+    """
+    try:
+        yield
+    except M3terError:
+        raise
+    except Exception as error:
+        raise ConnectionFailed(
+            f"The Dask cluster was closed, or does not answer any more ({type(error).__name__})."
+        ) from error
+
+
 class Cluster:
     """The current client's cluster, for one source.
 
@@ -110,7 +129,8 @@ class Cluster:
         self.plan = Plan(f"m3ter-usage-{uuid4().hex}", __version__, meter, columns, zone)
         #: Of each partition what tells it from another, and its rows.
         self.marks: list[tuple[bytes, int]] = []
-        self._check_versions()
+        with _answering():
+            self._check_versions()
 
     @property
     def client(self) -> Client:
@@ -174,7 +194,8 @@ class Cluster:
                     yield found
                     following += 1
         finally:
-            self._client.cancel([each for each in futures if each is not None])
+            with suppress(Exception):  # it may be gone
+                self._client.cancel([each for each in futures if each is not None])
 
     def by_account_and_day(self, fates: np.ndarray[Any, Any]) -> Ours | None:
         """Have the workers count the rows that m3ter should have.
@@ -234,8 +255,9 @@ class Cluster:
         send = delayed(send_partition, pure=False)
         parts = self._source.delayed(self._needed)
         try:
-            run.open()
-            run.follow(self._client.compute([send(parts[task.number], plan, task) for task in tasks]), take)
+            with _answering():
+                run.open()
+                run.follow(deque(send(parts[task.number], plan, task) for task in tasks), take)
         except M3terError as error:
             run.failure = run.failure or error
         finally:
@@ -282,25 +304,35 @@ class _Run:
                 self._undo[-1]()
             self._undo.pop()
 
-    def follow(self, futures: list[Any], take: Callable[[Outcome], None]) -> None:
-        """Take the outcomes as they come, and let go of each: a killed worker takes along what is held."""
-        coming = as_completed(futures, with_results=True, raise_errors=False)
-        waiting = {future.key: future for future in futures}
-        del futures[:]
+    def follow(self, tasks: deque[Any], take: Callable[[Outcome], None]) -> None:
+        """Have tasks run, take the outcomes as they come, and let go of each: a killed worker takes along what is held.
+
+        Only a few are asked for at a time, so that a worker that joins finds some left.
+        """
+        coming = as_completed([], with_results=True, raise_errors=False)
+        waiting: dict[str, Any] = {}
         try:
-            while waiting and self.failure is None:
+            while (tasks or waiting) and self.failure is None:
+                while tasks and len(waiting) < _AHEAD * sum(self._slots.values()):
+                    future = self._client.compute(tasks.popleft())
+                    waiting[future.key] = future
+                    coming.add(future)
                 self._take(coming, waiting, take)
                 self._tend()
                 time.sleep(_NAP)
         finally:
             # Without the token no further request leaves; what is under way is worth a moment.
             self.close()
-            ends = time.monotonic() + _LAST_OUTCOMES
-            while waiting and time.monotonic() < ends:
-                self._take(coming, waiting, take)
-                time.sleep(_NAP)
-            self._client.cancel(list(waiting.values()))
+            with suppress(Exception):  # it may be gone
+                self._last_outcomes(coming, waiting, take)
             self._listen()
+
+    def _last_outcomes(self, coming: Any, waiting: dict[str, Any], take: Callable[[Outcome], None]) -> None:
+        ends = time.monotonic() + _LAST_OUTCOMES
+        while waiting and time.monotonic() < ends:
+            self._take(coming, waiting, take)
+            time.sleep(_NAP)
+        self._client.cancel(list(waiting.values()))
 
     def _take(self, coming: Any, waiting: dict[str, Any], take: Callable[[Outcome], None]) -> None:
         for future, result in coming.next_batch(block=False):

@@ -196,6 +196,30 @@ def test_a_failure_is_one_of_requests_and_of_ours_and_shows_no_token(
             assert TOKEN not in told_by(caught.value)
 
 
+@pytest.mark.parametrize("fault", [reset, json_answer({}, 404), json_answer({})], ids=["reset", "404", "200"])
+@pytest.mark.parametrize("give", ["auth", "headers", "the session's auth"])
+def test_an_authorization_of_the_user_s_own_is_not_left_in_requests_answers_and_errors(
+    fault: Any, give: str
+) -> None:
+    with in_turn(fault) as server:
+        session = logged_in(server)
+        ours = session.requests()
+        options: dict[str, Any] = {"auth": session.auth} if give == "auth" else {}
+        if give == "headers":
+            options = {"headers": {"Authorization": f"Bearer {session.token}"}}
+        elif give == "the session's auth":
+            ours.auth = session.auth
+        try:
+            response = ours.post(session.url("products"), json={}, **options)
+            told = everything_in(response, response.request)
+            response.raise_for_status()
+        except requests.RequestException as error:
+            # A header that is given in clear is in the frame of requests' own function, too.
+            told = everything_in(error.request, error.response) if give == "headers" else told_by(error)
+
+    assert TOKEN not in told
+
+
 def test_an_error_status_shows_no_token() -> None:
     with in_turn(json_answer({"message": "no"}, 400)) as server, logged_in(server) as session:
         response = session.requests().get(session.url("products"))
