@@ -28,10 +28,8 @@ __all__ = ["LoginSession", "NoConnection", "NoConnectionInTime", "response_of"]
 
 # A request that changes nothing may be sent again where the connection broke.
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-# What the transport writes itself; an Authorization of the user's own is not for this API.
-_NOT_SENT = frozenset(
-    {"accept-encoding", "authorization", "connection", "content-length", "host", "transfer-encoding"}
-)
+# What the transport writes itself.
+_NOT_SENT = frozenset({"accept-encoding", "connection", "content-length", "host", "transfer-encoding"})
 
 
 class NoConnection(ConnectionFailed, requests.ConnectionError):
@@ -97,6 +95,8 @@ class _LoginAdapter(BaseAdapter):
     @without_frames
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
         method = (request.method or "GET").upper()
+        # Of the user's own (auth=, a header): it is not sent, and not left where answers and errors show it.
+        request.headers.pop("Authorization", None)
         headers = {
             name.title(): value for name, value in request.headers.items() if name.lower() not in _NOT_SENT
         }
