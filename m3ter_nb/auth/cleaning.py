@@ -20,7 +20,8 @@ class Kind(NamedTuple):
 
     Attributes:
         label: what a sentence calls it.
-        plain: whether it can hold no quotes and commas itself, so that a single one at either end goes too.
+        plain: whether it can hold no quotes, commas and blanks itself, so that a single one at either end goes too, and a
+            comment.
         bearer: whether the scheme of an Authorization header may stand before it.
     """
 
@@ -44,6 +45,8 @@ _QUOTED = re.compile(
     "|\u300c(?P<corner>.*)\u300d|\u300e(?P<white>.*)\u300f",
     re.DOTALL,
 )
+# A line of a .env or of a shell, where only what stands behind the sign was meant.
+_ASSIGNED = re.compile(r"\A(?:export\s{1,9}|set\s{1,9})?M3TER_[A-Z_]{1,30}\s{0,9}=", re.IGNORECASE)
 _BEARER = re.compile(r"(?:authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
 # RFC 6750 section 2.1: b64token.
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -55,6 +58,9 @@ _BLANK = "\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00,
 
 def clean(value: str, kind: Kind) -> tuple[str, tuple[str, ...]]:
     """Take off what copying has left: white space seen and unseen, quotes, a trailing comma, ``Bearer``.
+
+    What stands around a value in a file goes too: the variable's name before it, and, of what cannot hold blanks itself, a
+    comment behind it.
 
     Args:
         value: as pasted, set or stored.
@@ -85,10 +91,13 @@ def can_be_bearer(text: str) -> bool:
 def _steps(kind: Kind) -> list[tuple[str, Callable[[str], str]]]:
     steps: list[tuple[str, Callable[[str], str]]] = [
         ("White space around the {} was removed.", _trim),
+        ("The variable's name before the {} was removed.", lambda text: _ASSIGNED.sub("", text, count=1)),
         ("Quotes around the {} were removed.", _unquote_plain if kind.plain else _unquote),
         ("A comma after the {} was removed.", lambda text: text.rstrip(",;" if kind.plain else ",")),
         ("Characters without width were removed from the {}.", _without_unseen),
     ]
+    if kind.plain:
+        steps.append(("A comment after the {} was removed.", _without_comment))
     if kind.bearer:
         steps.append(
             ("The word Bearer before the {} was removed.", lambda text: _BEARER.sub("", text, count=1))
@@ -111,6 +120,10 @@ def _trim(text: str) -> str:
     while start < end and _is_blank(text[end - 1]):
         end -= 1
     return text[start:end]
+
+
+def _without_comment(text: str) -> str:
+    return text.partition(" #")[0].partition("\t#")[0]
 
 
 def _unquote(text: str) -> str:

@@ -13,15 +13,19 @@ __all__ = ["MASK", "mask", "masked", "may_hold_secrets", "names_secret"]
 
 MASK: Final = "••••"
 
-# Whole names, without case, "_" and "-": those that m3ter's OpenAPI document has for a secret, and those of the
+# Whole names, without case, "_", "-" and spaces: those that m3ter's OpenAPI document has for a secret, and those of the
 # Console, of OAuth (RFC 6749) and of HTTP that end up in custom fields. nextToken is a cursor and a key's id is public.
 _SECRET_NAMES: Final = frozenset(
     {"accesstoken", "apikey", "apisecret", "authorization", "clientsecret", "credentials", "password"}
     | {"refreshtoken", "secret"}
 )
+_WITHOUT_GAPS: Final = str.maketrans("", "", "_- ")
 _NAME_LENGTH: Final = 20
 _DEEPEST: Final = 100
-_HEADER: Final = re.compile(r"\b(?:bearer|basic)\s+[\w.~+/=-]{20}", re.IGNORECASE | re.ASCII)
+_HEADER: Final = re.compile(r"\b(?:bearer|basic)\s+([\w.~+/=-]{20,})", re.IGNORECASE | re.ASCII)
+# "Basic Infrastructure-Monitoring" is the name of a plan: two words and more, years among them.
+_WORD: Final = r"(?:[A-Z]?[a-z]{1,17}|[A-Z]{1,18}|\d{1,4})"
+_WORDS: Final = re.compile(rf"{_WORD}(?:[-_./+]{_WORD})+\.?")
 _RUN: Final = re.compile(r"[\w.-]+", re.ASCII)
 # The query of a pre-signed URL is its key (of AWS, Google Cloud and Azure, where m3ter's exports lie).
 _SIGNED: Final = re.compile(r"[?&](?:X-(?:Amz|Goog)-Signature|Signature|sig)=", re.IGNORECASE)
@@ -34,16 +38,18 @@ def names_secret(name: object) -> bool:
     """Tell whether a field of this name holds a secret."""
     if not isinstance(name, str) or len(name) > _NAME_LENGTH:
         return False
-    return name.lower().replace("_", "").replace("-", "") in _SECRET_NAMES
+    return name.lower().translate(_WITHOUT_GAPS) in _SECRET_NAMES
 
 
 def mask(text: str) -> str:
     """Return a text as it may be shown: itself, or a mask where it holds a token by its shape.
 
-    A shape is that of a JWT (RFC 7519), or ``Bearer`` or ``Basic`` with a token of 20 characters and more. Of a
-    pre-signed URL all but the query stays.
+    A shape is that of a JWT (RFC 7519), or ``Bearer`` or ``Basic`` with a token of 20 characters and more that is not
+    several words. Of a pre-signed URL all but the query stays.
     """
-    if ("eyJ" in text and _holds_jwt(text)) or _HEADER.search(text):
+    if ("eyJ" in text and _holds_jwt(text)) or any(
+        not _WORDS.fullmatch(found[1]) for found in _HEADER.finditer(text)
+    ):
         return MASK
     if "://" in text and _SIGNED.search(text):
         return f"{text.partition('?')[0]}?{MASK}"
@@ -63,7 +69,10 @@ def masked(value: Any, name: object = "", depth: int = _DEEPEST) -> Any:
     if isinstance(value, (dict, list)) and not depth:
         return "…"
     if isinstance(value, dict):
-        return {field: masked(content, field, depth - 1) for field, content in value.items()}
+        return {
+            mask(field) if isinstance(field, str) else field: masked(content, field, depth - 1)
+            for field, content in value.items()
+        }
     if isinstance(value, list):
         return [masked(item, name, depth - 1) for item in value]
     return value

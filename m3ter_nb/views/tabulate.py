@@ -156,7 +156,7 @@ def _bounded(value: Any, name: object, depth: int) -> Any:
         return "…" if value else value
     if isinstance(value, dict):
         return {
-            str(field): _bounded(content, field, depth - 1)
+            mask(str(field)[:_SCANNED_CHARS]): _bounded(content, field, depth - 1)
             for field, content in islice(value.items(), _COMPACT_ITEMS)
         }
     if isinstance(value, list):

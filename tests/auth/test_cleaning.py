@@ -43,6 +43,8 @@ WORN = {
     "a comma": "{},",
     "a line of JSON": ' "{}",\n',
     "a comma within the quotes": '"{},"',
+    "a line of a .env": "M3TER_API_SECRET={}",
+    "a line of a shell": 'export M3TER_API_KEY = "{}"',
 }
 
 
@@ -126,6 +128,14 @@ def test_a_variable_of_which_cleaning_leaves_nothing_counts_as_unset() -> None:
     ).complete
 
 
+@pytest.mark.parametrize(
+    "worn", ["{} # of production", '"{}"\t# of production', "export M3TER_API_TOKEN='{}'  # mine"]
+)
+@pytest.mark.parametrize("kind", [TOKEN, ORG_ID, BASE_URL], ids=lambda kind: kind.label)
+def test_a_comment_goes_from_what_cannot_hold_blanks(kind: Kind, worn: str) -> None:
+    assert clean(worn.format("abc-123"), kind)[0] == "abc-123"
+
+
 def test_characters_without_width_go_from_within_a_value_too() -> None:
     value, notes = clean("ab\u200bcd\u00adef", SECRET)
 
@@ -146,7 +156,7 @@ def test_a_value_without_blanks_quotes_and_trailing_commas_is_never_changed(secr
     assert clean(secret, SECRET) == (secret, ())
 
 
-@pytest.mark.parametrize("secret", ["'tis", 'inch"', "5'10\"", "a,b", "a'b'c"])
+@pytest.mark.parametrize("secret", ["'tis", 'inch"', "5'10\"", "a,b", "a'b'c", "a#b", "#ab", "aM3TER_X=b"])
 def test_a_quote_or_a_comma_that_belongs_to_a_secret_stays(secret: str) -> None:
     assert clean(secret, SECRET) == (secret, ())
 

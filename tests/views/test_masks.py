@@ -26,7 +26,16 @@ def views(value: Record | Records) -> list[str]:
 
 @pytest.mark.parametrize(
     "field",
-    ["access_token", "secret", "apiSecret", "apiKey", "clientSecret", "Authorization", "credentials"],
+    [
+        "access_token",
+        "secret",
+        "apiSecret",
+        "apiKey",
+        "clientSecret",
+        "Authorization",
+        "credentials",
+        "API Secret",
+    ],
 )
 def test_a_text_in_a_secret_field_is_masked_in_every_view(field: str) -> None:
     nested = {"name": "hook", "config": {field: "s3cr3t-value"}, "list": [{field: ["s3cr3t-value"]}]}
@@ -49,6 +58,9 @@ def test_a_text_in_a_secret_field_is_masked_in_every_view(field: str) -> None:
         JWT.rpartition(".")[0] + ".",
         "Basic c2VjcmV0OnNlY3JldA==",
         "authorization: bearer 0123456789abcdefghij",
+        "Bearer abcdefghijabcdefghij",
+        "Basic 81c49a54-dfcd-4da5-bbf3-d2885ec025dd",
+        "Basic Infrastructure-Monitoring, Basic c2VjcmV0OnNlY3JldA==",
         "x" * 150 + f" {JWT}",
     ],
 )
@@ -56,7 +68,7 @@ def test_a_token_is_masked_wherever_it_stands(text: str) -> None:
     records = Records([{"note": text}, {"note": [{"deep": text}]}])
 
     for view in [*views(records), *views(records[1])]:
-        assert not re.search("eyJ|c2VjcmV0|0123456789abc", view)
+        assert not re.search("eyJ|c2VjcmV0|0123456789abc|abcdefghij|dfcd-4da5", view)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +77,11 @@ def test_a_token_is_masked_wherever_it_stands(text: str) -> None:
         {"name": "Basic Subscription"},
         {"name": "Bearer Certificates"},
         {"name": "basic 12345678"},
+        {"name": "Basic Infrastructure-Monitoring"},
+        {"name": "Bearer instrument-registration."},
+        {"name": "BASIC ENTERPRISE_SUBSCRIPTION_2026"},
+        {"name": "My basic Acme_Corporation_Subsidiary_EU"},
+        {"name": "Basic data/storage/compute/network"},
         {"name": "greyJackets.example.com"},
         {"name": "eyJackets"},
         {"description": "No secret, no password: pay by token"},
@@ -84,6 +101,11 @@ def test_a_token_is_masked_wherever_it_stands(text: str) -> None:
 def test_what_is_no_secret_is_shown(fields: dict[str, Any]) -> None:
     assert masked(fields) == fields
     assert not any("••••" in view for view in [*views(Record(fields)), *views(Records([fields]))])
+
+
+def test_a_field_that_is_named_by_a_token_is_not_shown() -> None:
+    for view in [*views(Record({JWT: 1})), *views(Records([{"a": {JWT: 1}}]))]:
+        assert "eyJ" not in view
 
 
 def test_of_a_signed_url_all_but_the_query_is_shown() -> None:
