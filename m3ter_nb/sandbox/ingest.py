@@ -88,8 +88,9 @@ class _Submission:
         self.now = now
         self.measurements = measurements
         self.times = _times(measurements)
+        self._names = _MAPS.intersection(set().union(*measurements))
         self.maps = [
-            {name: values for name, values in measurement.items() if name in _MAPS}
+            {name: measurement[name] for name in self._names if name in measurement}
             for measurement in measurements
         ]
         self._store = store
@@ -124,18 +125,24 @@ class _Submission:
             and len(set(self._sent)) == len(self._sent)
             and max(self.times) <= latest
             and self._codes <= self.accounts
-            and all(
-                (fields := self.fields(meter)) is not None and _fields_failure(fields, maps) is None
-                for meter, maps in self._shapes()
-            )
+            and self._all_have_their_fields()
         )
 
-    def _shapes(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        """Return one measurement for each meter and set of fields."""
-        pairs = zip(self.measurements, self.maps, strict=True)
-        return {
-            (row["meter"], *maps, *map(tuple, maps.values())): (row["meter"], maps) for row, maps in pairs
-        }.values()
+    def _all_have_their_fields(self) -> bool:
+        """Say whether every measurement has each field of every meter named here, and none twice."""
+        everywhere, somewhere = dict[str, frozenset[str]](), list[frozenset[str]]()
+        for name in self._names:
+            codes = {tuple(maps[name]) if name in maps else () for maps in self.maps}
+            everywhere[name] = frozenset.intersection(*map(frozenset, codes))
+            somewhere.append(frozenset().union(*codes))
+        if len(frozenset().union(*somewhere)) < sum(map(len, somewhere)):
+            return False
+        meters = {measurement["meter"] for measurement in self.measurements}
+        return all(
+            (fields := self.fields(meter)) is not None
+            and all(code in everywhere.get(name, ()) for name, code in fields)
+            for meter in meters
+        )
 
     def rows(self, passed: Sequence[int]) -> Iterable[tuple[Any, ...]]:
         """Return what is stored of these measurements: the columns of ``_INSERT``."""

@@ -17,7 +17,9 @@ __all__ = ["all_micros_of", "is_date", "is_moment", "micros_at", "micros_of", "m
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DATE_SHAPE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_MOMENT_SHAPE = re.compile(_DATE_SHAPE.pattern + r"[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
+_MOMENT_SHAPE = re.compile(
+    _DATE_SHAPE.pattern + r"[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII
+)
 #: Microseconds of years whose periods all have a beginning and an end in Python's calendar: 1000 to 9998.
 _YEARS = range(*((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND for year in (1000, 9999)))
 
@@ -26,14 +28,14 @@ _YEARS = range(*((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND for
 @lru_cache(16_384)
 def _micros(text: str) -> int | None:
     """Return an ISO 8601 date and time with its offset from UTC (RFC 3339, section 5.6) as microseconds, or None."""
+    if not _MOMENT_SHAPE.fullmatch(text):
+        return None
     try:
-        return (
-            (datetime.fromisoformat(text.upper()) - _EPOCH) // _MICROSECOND
-            if _MOMENT_SHAPE.fullmatch(text)
-            else None
-        )
+        since = datetime.fromisoformat(text.upper()) - _EPOCH
     except ValueError:
         return None
+    # A division by a timedelta of a microsecond costs twice as much.
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def is_moment(text: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,7 @@ def _passing(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
         return is_moment  # every measurement has one of its own
     validate = _compiled(schema)
 
+    @lru_cache(4_096)  # codes come again in each submission
     def passes(value: Any) -> bool:
         try:
             validate(value)
