@@ -8,6 +8,7 @@ those that a user hands one to, therefore raise through :func:`without_frames`.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import wraps
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -129,11 +130,16 @@ def _bare(error: BaseException) -> BaseException:
         if isinstance(item, Exception) and not isinstance(item, M3terError):
             _note_the_line(item)
         else:
-            item.__cause__ = None
-        item.__traceback__ = item.__context__ = None
+            _drop(item, "__cause__")
+        _drop(item, "__traceback__", "__context__")
         todo += [item.__cause__] if item.__cause__ is not None else []
         todo += item.exceptions if isinstance(item, BaseExceptionGroup) else ()
     return error
+
+
+def _drop(error: BaseException, *names: str) -> None:
+    for name in names:
+        BaseException.__setattr__(error, name, None)  # whatever an error of a frozen dataclass says to it
 
 
 def _note_the_line(error: Exception) -> None:
@@ -141,4 +147,7 @@ def _note_the_line(error: Exception) -> None:
     while place is not None and place.tb_next is not None:
         place = place.tb_next
     if place is not None and place.tb_frame.f_code.co_filename != __file__:
-        error.add_note(f"(raised in {Path(place.tb_frame.f_code.co_filename).name}, line {place.tb_lineno})")
+        with suppress(AttributeError):  # frozen, likewise
+            error.add_note(
+                f"(raised in {Path(place.tb_frame.f_code.co_filename).name}, line {place.tb_lineno})"
+            )

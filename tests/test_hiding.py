@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import dataclasses
 import gc
 import json
 import pickle
@@ -62,6 +63,20 @@ def test_no_exception_keeps_a_frame_or_its_context(
     assert caught.value.__context__ is None
     names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     assert not {"fail", "fail_later"} & set(names)
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenError(Exception):
+    """An error whose attributes cannot be set, its traceback among them."""
+
+    code: int = 1
+
+
+def test_an_error_that_is_frozen_goes_through_as_it_is_and_keeps_no_frame() -> None:
+    with pytest.raises(FrozenError) as caught:
+        fail(SECRET, FrozenError)
+
+    assert SECRET not in told_by(caught.value)
 
 
 def test_the_same_search_finds_the_secret_in_a_function_that_hides_nothing() -> None:
