@@ -184,19 +184,8 @@ def _masking(name: str) -> Callable[..., Any]:
 for _name in (
     *("__getitem__", "strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "replace", "translate"),
     *("lower", "upper", "casefold", "capitalize", "swapcase", "title", "expandtabs"),
-    *(
-        "__mul__",
-        "__rmul__",
-        "ljust",
-        "rjust",
-        "center",
-        "zfill",
-        "split",
-        "rsplit",
-        "splitlines",
-        "partition",
-        "rpartition",
-    ),
+    *("__mul__", "__rmul__", "ljust", "rjust", "center", "zfill"),
+    *("split", "rsplit", "splitlines", "partition", "rpartition"),
 ):
     setattr(Token, _name, _masking(_name))
 
