@@ -155,16 +155,23 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 request.sendall(_written(refusal(HTTPStatus.SERVICE_UNAVAILABLE, text), closes=True))
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread can be started now
+            self._forget(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection to its end."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            with self._changed:
-                self._open.pop(request, None)
-                self._changed.notify_all()
+            self._forget(request)
+
+    def _forget(self, connection: socket.socket) -> None:
+        with self._changed:
+            self._open.pop(connection, None)
+            self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing in the kernel's output of a client that went away."""

@@ -356,6 +356,22 @@ def test_one_connection_more_than_the_bound_closes_the_one_that_rests_longest(
         connection.close()
 
 
+def test_connections_for_which_no_thread_could_be_started_take_no_room(
+    small: Callable[..., tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = small(connections=2)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(threading.Thread, "start", refuse)
+        refused = [exchange(place, local()) for _ in range(5)]
+
+    assert refused == [b""] * 5
+    assert exchange(place, local()).endswith(b"0")
+
+
 def test_where_every_connection_is_at_work_one_more_is_503(small: Callable[..., tuple[str, int]]) -> None:
     place = small(connections=2)
     with connected(place) as first, connected(place) as second:
