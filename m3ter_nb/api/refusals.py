@@ -27,6 +27,7 @@ from m3ter_nb.errors import (
 )
 from m3ter_nb.wire.encoding import LONGEST_BODY
 from m3ter_nb.wire.retry import retry_after
+from m3ter_nb.wire.statuses import advice_for
 
 if TYPE_CHECKING:
     import requests
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
-_PROXY_WANTS_A_NAME = "A proxy on the way wants a name and a password: put them into HTTPS_PROXY (http://NAME:PASSWORD@PROXY:PORT)."
+_ELSEWHERE = "The API sent the call elsewhere, and a token does not follow. Check the base URL."
+_KEPT = "It says that nothing has changed, which nobody asked: something on the way keeps answers."
 
 
 def explain(answer: Answer, *, org_id: str | None, token: Token | None) -> ApiError:
@@ -79,26 +81,26 @@ def _meaning(answer: Answer, reason: str, path: str, shown: str) -> tuple[type[A
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited, _come_back(answer)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ServerError, f"This is on m3ter's side. {_come_back(answer)}"
+        return ServerError, advice_for(answer) or f"This is on m3ter's side. {_come_back(answer)}"
     return _request_meaning(answer, reason, path, shown)
 
 
 def _request_meaning(answer: Answer, reason: str, path: str, shown: str) -> tuple[type[ApiError], str]:
     if answer.status < HTTPStatus.BAD_REQUEST:
-        return ApiError, "The API sent the call elsewhere, and a token does not follow. Check the base URL."
+        return ApiError, _ELSEWHERE if answer.status != HTTPStatus.NOT_MODIFIED else _KEPT
     if answer.status == HTTPStatus.NOT_FOUND:
         if answer.method == "DELETE" and answer.attempts > 1:
             return NotFound, "An earlier attempt of this call was cut off and may have deleted it."
         advice = near_path_advice(answer.method, shown)
         return NotFound, advice or "Check the path and the id; a list shows which there are."
-    if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return ApiError, _PROXY_WANTS_A_NAME
-    if answer.status == HTTPStatus.REQUEST_URI_TOO_LONG:
+    if advice := advice_for(answer):
+        of_proxy = answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+        return ApiError if of_proxy else BadRequest, advice
+    if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
         advice = (
-            f"The URL is too long ({len(answer.url):,} characters): send fewer ids or filters in one call."
+            near_path_advice(answer.method, shown)
+            or f"{answer.method} is not taken there. Check the base URL."
         )
-    elif answer.status == HTTPStatus.METHOD_NOT_ALLOWED and (there := near_path_advice(answer.method, shown)):
-        advice = there
     elif not answer.sent and (operation := find(answer.method, shown)) is not None and operation.body:
         advice = f"It was sent without a body: %m3ter_docs {answer.method} {shown} shows one to start from."
     elif reason:

@@ -18,6 +18,7 @@ from m3ter_nb.hiding import Hidden, without_frames
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock
 from m3ter_nb.wire.encoding import decode_body
 from m3ter_nb.wire.retry import retry_after
+from m3ter_nb.wire.statuses import advice_for
 from m3ter_nb.wire.transport import Transport
 
 if TYPE_CHECKING:
@@ -122,12 +123,23 @@ def _refusal(answer: Answer, host: str, credentials: Credentials) -> M3terError:
             "check the base URL.",
         )
     wait = retry_after(answer)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and (advice := advice_for(answer)):
+        return ConnectionFailed(f"{host} gave no token ({status}). {advice}")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
         when = f"in {wait:.0f} s" if wait else "in a minute"
         return ConnectionFailed(f"{host} cannot give a token now ({status}). Log in again {when}.")
+    if advice := _advice(answer):
+        return LoginRefused(f"{host} refused the token request with {status}. {advice}", status=status)
     return LoginRefused(
         f"{host} does not accept the Access Key ID and API Secret from {credentials.source} ({status}). "
         "Check that both belong together, are not swapped, and that the key is ACTIVE in the Console "
         "(Settings > Access > Service Users).",
         status=status,
     )
+
+
+def _advice(answer: Answer) -> str:
+    """Return what to do about a refusal that says nothing of the credentials; ``""`` for one that does."""
+    if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+        return "It gives no tokens there; is it a m3ter API? Check the base URL."
+    return advice_for(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 
 import pytest
 
@@ -11,9 +12,9 @@ from m3ter_nb.api.reasons import reason_of
 from m3ter_nb.api.refusals import explain
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.token import Token
-from m3ter_nb.errors import ApiError, BadRequest, ConnectionFailed
+from m3ter_nb.errors import ApiError, BadRequest, ConnectionFailed, LoginRefused, M3terError, ServerError
 from m3ter_nb.wire.answer import Answer
-from odd_servers import RecordingProxy
+from odd_servers import OddServer, RecordingProxy
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJvcmdJZCI6Im8ifQ.c2lnbmF0dXJl"
 
@@ -111,7 +112,29 @@ def test_the_reason_is_in_the_server_s_words(content: bytes, said: str) -> None:
             "no. Mend the request as it says",
         ),
         (refused(status=405, method="DELETE"), BadRequest, "The API has GET and POST there, no DELETE."),
+        (refused(status=405, path="elsewhere/x/y/z/q"), BadRequest, "The API has no such path."),
         (refused(status=407), ApiError, "A proxy on the way wants a name and a password"),
+        (refused(status=304), ApiError, "something on the way keeps answers"),
+        (refused(status=402), BadRequest, "contract does not cover it"),
+        (refused(status=406), BadRequest, "no answer in JSON there"),
+        (refused(status=408), BadRequest, "did not come whole in time"),
+        (refused(status=410), BadRequest, "gone for good"),
+        (refused(status=411), BadRequest, "length of the request did not arrive"),
+        (refused(status=412), BadRequest, "read it again"),
+        (refused(status=413), BadRequest, "more than is taken there: send it in several parts"),
+        (refused(status=415), BadRequest, "does not take JSON there"),
+        (refused(status=421), BadRequest, "check the base URL"),
+        (refused(status=423), BadRequest, "It is locked"),
+        (refused(status=425), BadRequest, "run the cell again"),
+        (refused(status=426), BadRequest, "another version of HTTP or TLS"),
+        (refused(status=428), BadRequest, "send its version too"),
+        (refused(status=431), BadRequest, "The headers are longer"),
+        (refused(status=451), BadRequest, "legal reasons"),
+        (refused(status=501), ServerError, "To try again is of no use"),
+        (refused(status=505), ServerError, "To try again is of no use"),
+        (refused(status=511), ServerError, "The network itself wants a login"),
+        (refused(status=522), ServerError, "What stands in front of the host did not reach it"),
+        (refused(status=500), ServerError, "This is on m3ter's side. Try again in a minute."),
     ],
 )
 def test_the_advice_fits_the_refusal(answer: Answer, kind: type[ApiError], advice: str) -> None:
@@ -119,6 +142,31 @@ def test_the_advice_fits_the_refusal(answer: Answer, kind: type[ApiError], advic
 
     assert type(error) is kind
     assert advice in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        (401, LoginRefused, "does not accept the Access Key ID"),
+        (404, LoginRefused, "It gives no tokens there"),
+        (405, LoginRefused, "It gives no tokens there"),
+        (407, LoginRefused, "wants a name and a password"),
+        (421, LoginRefused, "check the base URL"),
+        (451, LoginRefused, "a network on the way blocks the host"),
+        (511, ConnectionFailed, "The network itself wants a login"),
+        (523, ConnectionFailed, "did not reach it"),
+    ],
+)
+def test_a_login_blames_the_key_only_where_the_key_was_refused(
+    status: int, kind: type[M3terError], said: str
+) -> None:
+    with (
+        OddServer(lambda _: [b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status]) as server,
+        pytest.raises(kind, match=said) as caught,
+    ):
+        login(Credentials("k", "s"), base_url=server.url)
+
+    assert ("does not accept the Access Key ID" in str(caught.value)) is (status == HTTPStatus.UNAUTHORIZED)
 
 
 def test_a_proxy_that_wants_a_password_is_named_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:

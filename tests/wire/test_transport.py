@@ -494,6 +494,16 @@ def test_a_socks_proxy_that_is_down_is_named_as_the_proxy(
         ("10.0.0.0/8", "api.example.invalid", "proxy"),
         ("*", "api.example.invalid", "direct"),
         ("api.example.invalid:443", "api.example.invalid:443", "direct"),
+        ("api.example.invalid:443", "api.example.invalid", "direct"),
+        ("api.example.invalid:8443", "api.example.invalid", "proxy"),
+        ("localhost, *", "api.example.invalid", "direct"),
+        ("*.example.invalid", "api.example.invalid", "direct"),
+        ('"localhost, example.invalid"', "api.example.invalid", "direct"),
+        ("localhost example.invalid", "api.example.invalid", "direct"),
+        ("API.Example.invalid", "api.example.invalid", "direct"),
+        ("ample.invalid,.", "api.example.invalid", "proxy"),
+        ("[fd00::1]:443", "[fd00::1]", "direct"),
+        ("fd00::1", "[fd00::1]:443", "direct"),
     ],
 )
 def test_no_proxy_names_hosts_and_networks(
