@@ -21,6 +21,8 @@ __all__ = ["EnvFile", "find_dotenv", "read_dotenv"]
 
 # Bytes: what a .env of ours needs is a few hundred.
 _LARGEST = 1_000_000
+# Lines: python-dotenv takes a second for so many, which a file of somebody else's could multiply.
+_MOST_LINES = 10_000
 #: Seconds to wait for what writes to a named pipe: a password manager asks a person first.
 PIPE_TIMEOUT = 10.0
 
@@ -55,7 +57,8 @@ def read_dotenv(path: str | os.PathLike[str]) -> dict[str, str]:
         path: of the file.
 
     Raises:
-        InvalidArgument: the file is not there, not readable, not UTF-8, or larger than 1 MB.
+        InvalidArgument: the file is not there, not readable, not UTF-8, larger than 1 MB, or of more than
+            10,000 lines.
     """
     try:
         path = Path(path).expanduser()
@@ -122,6 +125,10 @@ def _read(path: Path) -> dict[str, str]:
         raise InvalidArgument("it is not UTF-8 text: it holds null bytes.")
     if not any(name in text for name in VARIABLES):
         return {}
+    if max(text.count("\n"), text.count("\r")) > _MOST_LINES:
+        raise InvalidArgument(
+            f"it has more than {_MOST_LINES:,} lines; what m3ter needs of a .env are a few."
+        )
     from dotenv import dotenv_values
 
     values = dotenv_values(stream=io.StringIO(text), interpolate=False)

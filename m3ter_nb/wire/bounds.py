@@ -1,8 +1,9 @@
 """What one request may take: seconds in all, seconds for each step, bytes. Kept at every read and write of its socket.
 
 There is one mechanism for head, body, chunks, ``100 Continue`` and the answer of a proxy: each of them is read through
-a file of ours that first gives the socket the time that is left. What has no end of its own is the look-up of a host's
-name, and what a SOCKS proxy says before the connection stands: there each byte has its own time-out.
+a file of ours that first gives the socket the time that is left; each address of a host, and the handshake of TLS, is
+given that too. What has no end of its own is the look-up of a host's name, and what a SOCKS proxy says before the
+connection stands: there each byte has its own time-out.
 """
 
 from __future__ import annotations

@@ -37,6 +37,8 @@ SOMEBODY_ELSES = {
     "bytes of no text": bytes(range(256)),
     "no name of ours": b"DATABASE_URL=postgres://localhost\n",
     "more than 1 MB": OURS.encode() + b"#" * 1_000_000,
+    "more than 10,000 lines": OURS.encode() + b"A=1\n" * 10_000,
+    "more than 10,000 lines of an old Mac": OURS.encode() + b"A='\r" * 10_001,
     "nothing": b"",
 }
 
