@@ -222,7 +222,9 @@ class _Attempts:
                 return error
             now = self._clock()
             self._failing_since = self._failing_since if self._failing_since is not None else now
-            if now - self._failing_since > self._run.patience:
+            # What m3ter asks for is waited for in one piece: a Retry-After of a day would be a day.
+            asked = (error.retry_after or 0.0) if isinstance(error, RateLimited) else 0.0
+            if now + asked - self._failing_since > self._run.patience:
                 return error
             self._tries += 1
             _wait(self._run, error, self._last_turn, self._tries)

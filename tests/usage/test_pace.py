@@ -10,7 +10,7 @@ import pytest
 
 import m3ter_nb
 from clocks import fast_clock
-from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.errors import InvalidArgument, SubmissionIncomplete
 from m3ter_nb.sandbox import Sandbox
 from m3ter_nb.usage.pace import WINDOW, Pace, Stopped, checked_rate, seconds_for
 from usage_frames import usage, used_of
@@ -108,3 +108,27 @@ def test_a_429_is_told_once_and_waited_out(used: Used, caplog: pytest.LogCapture
     assert used.asked("COUNT") == 3000
     assert sum("asks for fewer requests" in record.message for record in caplog.records) <= 1
     assert threading.active_count() < 30
+
+
+@pytest.mark.parametrize("asked", [86_400, "Fri, 31 Dec 2100 23:59:59 GMT"])
+def test_a_429_that_asks_for_more_than_the_patience_ends_the_run_at_once(
+    used: Used, asked: float | str
+) -> None:
+    used.sandbox.faults.fail(429, 50, "/measurements", retry_after=asked)
+
+    with pytest.raises(SubmissionIncomplete) as caught:
+        used.submit(usage(3000), patience=30)
+
+    done = caught.value.submission
+    assert (done.accepted, done.unsent, done.doubtful) == (0, 3000, 0)
+    used.sandbox.faults.clear()
+    assert used.submit(usage(3000)).confirmed
+    assert used.asked("COUNT") == 3000
+
+
+@pytest.mark.parametrize("asked", ["Thu, 01 Jan 1970 00:00:00 GMT", "soon", "-1", ""])
+def test_a_429_with_a_date_that_is_over_or_none_is_waited_out(used: Used, asked: str) -> None:
+    used.sandbox.faults.fail(429, 2, "/measurements", retry_after=asked)
+
+    assert used.submit(usage(2000), threads=2).confirmed
+    assert used.asked("COUNT") == 2000
