@@ -49,6 +49,7 @@ class Sending:
         self._run: Run | None = None
         self._before: Tally | None = None
         self._last_event: str | None = None
+        self._had_no_event = False
         self._unasked = ""
         self._progress = Progress("accepted", found.report.rows)
 
@@ -106,7 +107,7 @@ class Sending:
             self._found,
             self._channel.clock,
             self._before,
-            run.since if run is not None else self._began.wall,
+            self._events_since(),
             None if run is not None and run.goes_on else self._last_event,
             self.repeated,
             lambda: (
@@ -128,6 +129,13 @@ class Sending:
                 self._take_time()
         return submission
 
+    def _events_since(self) -> float:
+        """Return the time from which failure events concern these rows, in seconds since 1970."""
+        if self._run is not None and self._run.goes_on:
+            return self._run.since
+        # Where there was no event before, all are of now, whatever clock is right.
+        return 0.0 if self._had_no_event else self._began.wall
+
     def _by_account_and_day(self) -> Ours | None:
         cluster = self._job.cluster
         if cluster is not None:
@@ -143,6 +151,7 @@ class Sending:
             return
         try:
             self._last_event = newest_event(self._job.reader)
+            self._had_no_event = self._last_event is None
             self._before = count(self._job.reader, self._job.meter, self._found)
         except M3terError as error:
             self._unasked = f"m3ter's own count cannot be asked: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from m3ter_nb.usage.meter import Meter
 from m3ter_nb.usage.report import UsageReport
 from m3ter_nb.usage.sending import Sending
 from m3ter_nb.usage.survey import Survey
+from m3ter_nb.wire.clock import Clock
 from usage_frames import usage, used_of
 
 if TYPE_CHECKING:
@@ -53,6 +55,32 @@ def test_what_shows_late_is_not_yet_confirmed_and_is_when_it_is_asked_for_again(
         with pytest.raises(MeasurementsRefused):
             sent.confirm(300)
         assert (sent.confirmed, sent.ingested, sent.refused["row"].tolist()) == (True, 49, [7])
+
+
+@pytest.mark.parametrize("hours", [-48, -1, 1, 48])
+@pytest.mark.parametrize("before", [0, 1], ids=["the first event", "one of many"])
+def test_refused_rows_are_found_though_this_machines_clock_jumps(
+    sandbox: Sandbox, credentials: Credentials, hours: int, before: int
+) -> None:
+    jumped = [0.0]
+    clock = Clock(lambda: time.time() + jumped[0], time.monotonic, time.sleep)
+
+    def jump(_: UsageReport) -> None:
+        jumped[0] = hours * 3600.0
+
+    with m3ter_nb.login(credentials, base_url=sandbox.url, clock=clock) as session:
+        used = used_of(session, sandbox)
+        for seed in range(1, 1 + before):
+            used.submit(
+                usage(5, seed=seed).assign(account="ACCT-1"), new_accounts="create", raise_on_refused=False
+            )
+        frame = usage(2000, seed=9)
+        frame.loc[7, "account"] = "ACCT-2"
+
+        sent = used.submit(frame, new_accounts="create", raise_on_refused=False, approve=jump)
+
+        assert (sent.confirmed, sent.ingested, sent.refused["row"].tolist()) == (True, 1999, [7])
+        assert used.asked("COUNT") == 1999
 
 
 def wide_frame() -> pd.DataFrame:
