@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from m3ter_nb.bridges.snippets import curl, curl_login, python, python_login
@@ -300,8 +300,11 @@ def test_the_python_text_holds_the_body_as_it_is(body: dict[str, Any]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(
     st.dictionaries(st.text("ab'\"", max_size=5), json_values, min_size=1, max_size=3),
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30),
+    st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30
+    ).filter(str.strip),
 )
+@example({"": None}, "\r.")
 def test_the_shell_hands_url_and_body_to_curl_as_they_are(body: dict[str, Any], value: str) -> None:
     text = curl("POST", "https://api.m3ter.com/x", params={"q": value}, json=body)
 
