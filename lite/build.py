@@ -31,6 +31,7 @@ _FIRST = """\
 <!doctype html>
 <meta charset="utf-8">
 <title>m3ter_nb</title>
+<link rel="icon" href="lab/favicon.ico">
 <!-- The application of the page reads the settings of the folder above it from here. -->
 <script id="jupyter-config-data" type="application/json" data-jupyter-lite-root=".">{}</script>
 <meta http-equiv="refresh" content="0; url=lab/index.html?path=01_log_in.ipynb">
@@ -119,6 +120,8 @@ def main() -> None:
     run(source, "jupyterlite_core", "build", *folders, "--apps", "lab", "--no-sourcemaps")
     lay_out_python(python(PYODIDE_VERSION, CACHE), site / "static" / "python", whole=options.whole)
     settle(site)
+    # JupyterLab asks for a picture there first, before it looks beside the notebook.
+    shutil.copytree(source / "files" / "images", site / "lab" / "images")
     for font in (site / "build").glob("fa-*.svg"):  # for browsers of 2010; what is there for today's is kept
         font.unlink()
     (site / "index.html").write_text(_FIRST, "utf-8")

@@ -25,6 +25,10 @@ _TO_READ = (
     "**In this page** no cell can run that needs {}: it is here to be read, with what it printed on a computer. "
     "All other cells run."
 )
+_SANDBOX = (
+    "**In this page** stay with the sandbox, whatever is said of your own organization: anybody can host such a page, "
+    "and no real secret belongs in one."
+)
 _WAITS = re.compile(r"^[^#]*\bawait login\b", re.MULTILINE)
 _NO_WAIT = (
     "**In this page** no cell can wait for the form: *Run All* stops below it, and shows the end of the notebook. "
@@ -44,7 +48,8 @@ def adapt(text: str, present: Collection[str]) -> str:
     cells: list[dict[str, Any]] = notebook["cells"]
     first = next(place for place, cell in enumerate(cells) if cell["cell_type"] == "code")
     missing = {what: None for cell in cells if (what := _missing(cell))}
-    notes = [_words(f"to-read-{at}", _TO_READ.format(what)) for at, what in enumerate(missing)]
+    notes = [_words("sandbox", _SANDBOX)]
+    notes += [_words(f"to-read-{at}", _TO_READ.format(what)) for at, what in enumerate(missing)]
     if any(cell["cell_type"] == "code" and _WAITS.search("".join(cell["source"])) for cell in cells):
         notes.append(_words("no-wait", _NO_WAIT))
     cells[first:first] = notes

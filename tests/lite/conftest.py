@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from browsers import KnownBrowser
     from page import Site
 
 _PYTHON = ROOT / "build" / "venv-lite" / "bin" / "python"
@@ -66,15 +67,16 @@ def build(name: str, *options: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    """A Chromium, started for the tests of a file."""
-    path = CHROMIUM.find()
+def browser(request: pytest.FixtureRequest) -> Iterator[object]:
+    """A browser, started for the tests of a file: Chromium, where a test names no other."""
+    known: KnownBrowser = getattr(request, "param", CHROMIUM)
+    path = known.find()
     if path is None:
         pytest.skip(
-            "no chromium: run `python tests/browser/browsers.py --install`, or name one in M3TER_NB_CHROMIUM"
+            f"no {known.name}: run `python tests/browser/browsers.py --install`, or name one in {known.variable}"
         )
     with sync_playwright() as playwright:
-        running = CHROMIUM.launch(playwright, path)
+        running = known.launch(playwright, path)
         yield running
         running.close()
 

@@ -26,7 +26,10 @@ window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map(cell =
   kind: cell.cell_type, source: cell.source, tags: cell.getMetadata('tags') ?? [],
   count: cell.execution_count ?? null, outputs: cell.outputs ?? []
 }))"""
-_COUNTED = "n => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells[n].execution_count"
+# JupyterLab runs no cell while a prompt waits, and passes over those that come while one is failing.
+_FREE = """\
+(context => !context.pendingInput && context.session.kernel.status === "idle")(
+  window.jupyterapp.shell.currentWidget.context.sessionContext)"""
 _PLACES = """\
 window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
   .map((cell, place) => [cell.cell_type, place]).filter(([kind]) => kind === "code").map(([, place]) => place)"""
@@ -89,12 +92,13 @@ class Site:
     folder: Path
     elsewhere: dict[str, Path] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
     def guard(self, context: BrowserContext) -> None:
         """Let a browser ask this site alone, and note what it asks for; what stands for other hosts is a file here."""
-        self.asked.clear()
-        self.refused.clear()
+        for noted in (self.asked, self.missed, self.refused):
+            noted.clear()
 
         def decide(route: Route) -> None:
             if route.request.url.startswith((self.url, "data:", "blob:")):
@@ -106,6 +110,7 @@ class Site:
                 route.abort()
 
         context.on("request", lambda request: self.asked.append(request.url))
+        context.on("response", lambda answer: answer.ok or self.missed.append(answer.url))
         context.route("**/*", decide)
 
 
@@ -147,11 +152,7 @@ class LitePage:
         """
         places = self.page.evaluate(_PLACES)
         for number, place in list(enumerate(places))[first:]:
-            self.page.evaluate(
-                "n => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", place
-            )
-            self._run("notebook:run-cell")
-            self.page.wait_for_function(_COUNTED, arg=place)
+            self._run(place)
             if _failures([self.cells()[number]]):
                 return number
         return None
@@ -162,33 +163,37 @@ class LitePage:
 
     def run(self, code: str) -> list[dict[str, Any]]:
         """Run code in a new last cell, and return its outputs."""
-        self.page.evaluate(
+        place = self.page.evaluate(
             """code => {
-              const notebook = window.jupyterapp.shell.currentWidget.content;
-              const cells = notebook.model.sharedModel;
+              const cells = window.jupyterapp.shell.currentWidget.content.model.sharedModel;
               cells.insertCell(cells.cells.length, {cell_type: "code", source: code});
-              notebook.activeCellIndex = cells.cells.length - 1;
+              return cells.cells.length - 1;
             }""",
             code,
         )
-        self._run("notebook:run-cell")
+        self._run(place)
         outputs: list[dict[str, Any]] = self.cells()[-1]["outputs"]
         return outputs
 
-    def _run(self, command: str) -> None:
-        """Carry out a command, and answer each prompt that it brings with Enter alone."""
+    def _run(self, place: int) -> None:
+        """Run a cell, and answer each prompt that it brings with Enter alone.
+
+        Chosen and run at once: an answered prompt takes the focus back to the cell before, half a second later.
+        """
+        self.page.wait_for_function(_FREE)
         ended = self.page.evaluate(
-            """([command, patience]) => {
+            """([place, patience]) => {
               const answering = setInterval(() => document.querySelector("input.jp-Stdin-input")?.dispatchEvent(
                 new KeyboardEvent("keydown", {key: "Enter", bubbles: true})), 200);
+              window.jupyterapp.shell.currentWidget.content.activeCellIndex = place;
               return Promise.race([
-                window.jupyterapp.commands.execute(command).then(() => true),
+                window.jupyterapp.commands.execute("notebook:run-cell").then(() => true),
                 new Promise(done => setTimeout(() => done(false), patience)),
               ]).finally(() => clearInterval(answering));
             }""",
-            [command, _PATIENCE_MS],
+            [place, _PATIENCE_MS],
         )
-        assert ended, f"{command} did not end: {self.cells()}"
+        assert ended, f"cell {place} did not end: {self.cells()}"
 
     def cells(self) -> list[dict[str, Any]]:
         """Return the code cells with what they published."""

@@ -42,6 +42,14 @@ def test_a_picture_is_plain_ascii_which_the_page_can_put_into_an_address(picture
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_a_notebook_says_before_its_first_cell_that_no_real_secret_belongs_there(path: Path) -> None:
+    cells = cells_of(path)
+    first = next(place for place, cell in enumerate(cells) if cell["cell_type"] == "code")
+
+    assert any("no real secret belongs" in "".join(cell["source"]) for cell in cells[:first])
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_no_cell_is_lost_or_changed_but_for_a_line_above_it(path: Path) -> None:
     before = json.loads(path.read_text("utf-8"))["cells"]
     now = {cell["id"]: cell for cell in cells_of(path)}

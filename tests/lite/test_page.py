@@ -11,6 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from browsers import BROWSERS
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def test_the_first_notebook_logs_in_by_the_demo_button_and_asks_no_other_host(
     assert "NaN" not in left
     assert opened.failures() == []
     assert opened.cells()[-1]["count"]
+    assert site.missed == []
     assert size < 45e6
     assert not list(site.folder.rglob("*.map"))
     assert site.refused == []
@@ -103,6 +105,7 @@ def test_a_notebook_runs_from_top_to_bottom_and_shows_its_pictures(
     assert [cell["source"] for cell in opened.cells() if not cell["count"]] == []
     assert len(opened.pictures()) == (1 if name.startswith("02") else 0)
     assert all(opened.pictures())
+    assert site.missed == []
     assert site.refused == []
 
 
@@ -159,6 +162,7 @@ def test_the_notebook_of_usage_runs_up_to_pandas_and_usage_says_that_it_needs_it
     assert site.refused == []
 
 
+@pytest.mark.parametrize("browser", BROWSERS, ids=lambda known: known.name, indirect=True)
 def test_neither_secret_nor_token_is_kept_by_the_browser(open_page: Callable[[str], LitePage]) -> None:
     opened = open_page("01_log_in.ipynb")
     opened.forget_saved_outputs()
