@@ -10,11 +10,12 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager
+from functools import cached_property
 from itertools import compress
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.usage.digests import Index
+from m3ter_nb.usage.digests import Index, pairs
 from m3ter_nb.usage.journal_file import NoJournal, make_private
 from m3ter_nb.usage.measurements import DIGEST_BYTES, FORMAT
 
@@ -251,11 +252,25 @@ class Journal:
 
     def contents(self, uids: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the digests of content of those of these rows that m3ter had accepted when this was first asked."""
-        if self.was_empty:
-            return {}
+        return {} if self.was_empty else self._read().contents(uids)
+
+    def sent_otherwise(self, contents: Sequence[bytes], *, by_content: bool) -> list[bool]:
+        """Tell of each content whether m3ter had accepted it under a uid that was made in the other way.
+
+        Args:
+            contents: digests.
+            by_content: whether uids are digests of content now; the other way is then that they are the source's own.
+        """
+        return (
+            [False] * len(contents)
+            if self.was_empty
+            else self._read().otherwise(contents, by_content=by_content)
+        )
+
+    def _read(self) -> _Known:
         if self._known is None:  # not before: what only notes events has no use for it
             self._known = self._try(lambda: _Known(self._db), None) or _Known()
-        return self._known.contents(uids)
+        return self._known
 
     def close(self) -> None:
         """Close the file."""
@@ -274,7 +289,17 @@ class _Known:
                 raise sqlite3.DatabaseError("its rows are damaged")
             uids += few
             contents += theirs or few  # a uid that is a digest of the content
-        self._index, self._contents = Index(uids), contents
+        self._index, self._uids, self._contents = Index(uids), uids, contents
+
+    @cached_property
+    def _under_own_uids(self) -> Index:
+        """The contents of rows whose uid is no digest of them."""
+        uids, contents = pairs(self._uids), pairs(self._contents)
+        return Index(contents[(uids != contents).any(axis=1)].tobytes())
+
+    def otherwise(self, contents: Sequence[bytes], *, by_content: bool) -> list[bool]:
+        index = self._under_own_uids if by_content else self._index
+        return [place >= 0 for place in index.find(contents)]
 
     def contents(self, uids: Sequence[bytes]) -> dict[bytes, bytes]:
         size = DIGEST_BYTES

@@ -37,6 +37,8 @@ MEANINGS: Final = {
     "DifferentUnderKey": "the key of an earlier row, but another content; m3ter would keep the first only",
     "DiffersFromSent": "differs from what was sent under the same uid; m3ter keeps the first. "
     "Send the difference as a row of its own",
+    "SentWithOtherUid": "sent before under a uid that was made in another way, and would be counted twice; give uid= or "
+    "key= as then (none, if there was none)",
     "NewAccount": 'an account code that m3ter does not know, and would make an account of; new_accounts="create" '
     "if it is meant",
     "NoTimeZone": "no time zone: taken as in timezone=",

@@ -181,7 +181,7 @@ class _Check:
     def _take(self, piece: Piece) -> None:
         names, first = piece.names, self._found.report.rows
         self._found.marks.append(piece.mark)
-        self._note_changed(piece)
+        self._note_sent(piece)
         for row, reason in piece.reasons.items():
             names[row] = digest(b"row %d" % (first + row))
             self._found.bad[first + row] = reason
@@ -190,21 +190,27 @@ class _Check:
             self._found.contents += b"".join(piece.contents)
         self._sizes.add(piece.sizes)
 
-    def _note_changed(self, piece: Piece) -> None:
-        """Find rows that differ from what was sent under their uid; with uids by content there are none."""
-        if self._journal is None or self._writer.by_content or self._journal.was_empty:
+    def _note_sent(self, piece: Piece) -> None:
+        """Find rows that differ from what was sent under their uid, and rows that were sent under another one."""
+        journal, by_content = self._journal, self._writer.by_content
+        if journal is None or journal.was_empty:
             return
-        sent = self._journal.contents(piece.names)
-        changed = [
-            row
-            for row, (name, content) in enumerate(zip(piece.names, piece.contents, strict=True))
-            if sent.get(name, content) not in (content, UNKNOWN)
-        ]
-        if changed:
-            fault = Fault("DiffersFromSent", self._columns.named, changed)
-            piece.faults.append(fault)
-            for row in changed:
-                piece.reasons.setdefault(row, f"{fault.kind} {fault.column}".rstrip())
+        contents = piece.names if by_content else piece.contents
+        sent = journal.contents(piece.names)
+        changed, again = list[int](), list[int]()
+        otherwise = journal.sent_otherwise(contents, by_content=by_content)
+        for row, (name, content) in enumerate(zip(piece.names, contents, strict=True)):
+            if name not in sent:
+                if otherwise[row]:
+                    again.append(row)
+            elif sent[name] not in (content, UNKNOWN):
+                changed.append(row)
+        for kind, rows in (("DiffersFromSent", changed), ("SentWithOtherUid", again)):
+            if rows:
+                fault = Fault(kind, self._columns.named, rows)
+                piece.faults.append(fault)
+                for row in rows:
+                    piece.reasons.setdefault(row, f"{kind} {fault.column}".rstrip())
 
     def _extend_period(self, piece: Piece) -> None:
         found = self._found

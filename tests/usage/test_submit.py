@@ -16,7 +16,13 @@ import pytest
 
 import m3ter_nb
 from clocks import fast_clock
-from m3ter_nb.errors import Forbidden, InvalidArgument, MeasurementsRefused, SubmissionIncomplete
+from m3ter_nb.errors import (
+    Forbidden,
+    InvalidArgument,
+    MeasurementsRefused,
+    SubmissionIncomplete,
+    UsageInvalid,
+)
 from m3ter_nb.sandbox import Sandbox
 from m3ter_nb.usage import columns, engine, options
 from usage_frames import usage, used_of
@@ -264,6 +270,25 @@ def test_a_row_that_was_changed_since_it_was_sent_does_not_vanish(used: Used) ->
     assert [(each.kind, each.rows, each.first) for each in report.found_problems] == [
         ("DiffersFromSent", 3, [3, 4, 9])
     ]
+
+
+@pytest.mark.parametrize("named", [{"uid": "event_id"}, {"key": "event_id"}], ids=["uid", "key"])
+@pytest.mark.parametrize("first_named", [True, False], ids=["with, then without", "without, then with"])
+def test_rows_sent_under_uids_made_in_another_way_are_not_counted_twice(
+    used: Used, named: dict[str, str], *, first_named: bool
+) -> None:
+    frame = usage(60)
+    before, now = (named, {}) if first_named else ({}, named)
+    used.submit(frame.head(50), **before)
+
+    with pytest.raises(
+        UsageInvalid, match=r"50 SentWithOtherUid.*Nothing was sent.*give uid= or key= as then"
+    ):
+        used.submit(frame, **now)
+    sent = used.submit(frame, invalid="skip", **now)
+
+    assert (sent.accepted, sent.confirmed) == (10, True)
+    assert used.counted() == (60, frame["requests"].sum())
 
 
 @pytest.mark.parametrize("journal", [None, "j.sqlite"])
