@@ -76,6 +76,22 @@ class Used:
         rows = self.session.post("usage/query", json=query)["data"]
         return next(iter(rows[0].values())) if rows else 0
 
+    def post_of_others(self, number: int) -> None:
+        """Have somebody else submit rows for the first account, at most 1,000 a request, all on one day."""
+        others = [
+            {
+                "uid": f"other-{each}",
+                "meter": "api_requests",
+                "account": "acct-0",
+                "ts": f"2026-01-02T10:00:00.{each % 1000:03}Z",
+                "where": {"region": "eu"},
+                "measure": {"requests": 1},
+            }
+            for each in range(number)
+        ]
+        for first in range(0, number, 1000):
+            self.session.post("measurements", json={"measurements": others[first : first + 1000]})
+
     def events(self) -> list[str]:
         """Return the failures that the sandbox tells of."""
         return [event["m3terEvent"]["failureType"] for event in self.session.pages("events")]

@@ -154,7 +154,7 @@ def test_two_meters_of_one_code_are_an_error_and_neither_is_chosen() -> None:
 def test_rows_that_can_be_read_once_are_sent_and_the_second_time_they_are_missed(
     used: Used, tmp_path: Path, kind: str
 ) -> None:
-    pa = pytest.importorskip("pyarrow")
+    pa = pytest.importorskip("pyarrow", reason="needs the extra 'test'")
     frame = usage(5)
     table = pa.Table.from_pandas(frame)
     (tmp_path / "u.csv").write_text(CSV)
@@ -277,7 +277,7 @@ SELECT '{account}' AS account, {ts} AS ts, {region} AS region, {requests} AS req
 def test_a_relation_of_duckdb_is_read_as_often_as_needed(
     used: Used, region: str, requests: str, wanted: float, ts: str
 ) -> None:
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = pytest.importorskip("duckdb", reason="needs the extra 'test'")
     relation = duckdb.sql(DUCK.format(account="acct-1", ts=ts, region=region, requests=requests))
 
     assert used.session.check_usage(relation, "api_requests").ok
@@ -286,7 +286,7 @@ def test_a_relation_of_duckdb_is_read_as_often_as_needed(
 
 
 def test_a_relation_whose_query_fails_is_one_error(used: Used) -> None:
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = pytest.importorskip("duckdb", reason="needs the extra 'test'")
     connection = duckdb.connect()
     failing = duckdb.sql("SELECT error('secret-word') AS account")
     closed = connection.sql("SELECT 1 AS account")

@@ -96,19 +96,7 @@ def beside_others(
     deliver, send, left = Sending._deliver, Channel.send, [lost]
 
     def with_others(self: Sending) -> M3terError | None:
-        others = [
-            {
-                "uid": f"other-{number}",
-                "meter": "api_requests",
-                "account": "acct-0",
-                "ts": f"2026-01-02T10:00:00.{number % 1000:03}Z",
-                "where": {"region": "eu"},
-                "measure": {"requests": 1},
-            }
-            for number in range(together)
-        ]
-        for first in range(0, together, 1000):
-            used.session.post("measurements", json={"measurements": others[first : first + 1000]})
+        used.post_of_others(together)
         return deliver(self)
 
     def losing(self: Channel, body: bytes, turn: Callable[[], None]) -> M3terError | None:

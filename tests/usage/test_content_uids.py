@@ -79,7 +79,10 @@ SMALL = ("small floats", "half floats", "small nullable floats")
     + [pytest.param("requests", name, id=f"number: {name}") for name in NUMBERS],
 )
 def test_a_frame_and_what_is_written_of_it_have_the_same_uids(tmp_path: Path, column: str, kind: str) -> None:
-    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    pa, pl = (
+        pytest.importorskip("pyarrow", reason="needs the extra 'test'"),
+        pytest.importorskip("polars", reason="needs the extra 'test'"),
+    )
     values = (TEXTS if column == "region" else NUMBERS)[kind]
     frame = usage(60).assign(**{column: values})
     # What a pandas column of objects holds, Parquet and Arrow know as one type.

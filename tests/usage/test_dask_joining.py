@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,17 +74,18 @@ def senders(client: Any) -> set[str]:
     return {worker for worker, number in client.run(paces).items() if number}
 
 
+def add_worker(local: Any, client: Any, run: Any) -> None:
+    """Let a second worker join, wait until it is there, and send at full speed from then on."""
+    local.scale(2)
+    client.wait_for_workers(2, timeout=60)
+    run._options = replace(run._options, rate=FAST)
+
+
 def test_a_worker_that_joins_in_the_middle_takes_part(used: Used, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = usage(12_000)
     with distributed.LocalCluster(n_workers=1, **PLAIN) as local, distributed.Client(local) as client:
         first = set(client.nthreads())
-
-        def join(run: Any) -> None:
-            local.scale(2)
-            client.wait_for_workers(2, timeout=60)
-            run._options = replace(run._options, rate=FAST)
-
-        when(used, 1, join, monkeypatch)
+        when(used, 1, partial(add_worker, local, client), monkeypatch)
         sent = used.submit(dd.from_pandas(frame, npartitions=12), uid="event_id", rate=SLOW)
 
         assert first < senders(client)
@@ -127,7 +129,7 @@ def test_a_worker_that_joins_over_a_plain_line_ends_the_run_and_never_has_a_toke
 
 def certificates(folder: Path) -> Any:
     """Return a ``Security`` with a certificate that signs itself, for both ends."""
-    pytest.importorskip("cryptography")
+    pytest.importorskip("cryptography", reason="needs the extra 'test'")
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -173,13 +175,7 @@ def test_a_cluster_on_tls_sends_every_row_with_a_worker_that_joins_later(
         distributed.LocalCluster(n_workers=1, protocol="tls", security=security, **PLAIN) as local,
         distributed.Client(local) as client,
     ):
-
-        def join(run: Any) -> None:
-            local.scale(2)
-            client.wait_for_workers(2, timeout=60)
-            run._options = replace(run._options, rate=FAST)
-
-        when(used, 1, join, monkeypatch)
+        when(used, 1, partial(add_worker, local, client), monkeypatch)
         sent = used.submit(dd.from_pandas(frame, npartitions=12), key="event_id", rate=SLOW)
 
         assert all(address.startswith("tls://") for address in client.nthreads())
@@ -216,22 +212,11 @@ def test_what_others_add_hides_none_of_a_clusters_rows_that_are_missing(
 ) -> None:
     frame, send, lost = usage(2000), Channel.send, [1]
     frame = frame.assign(ts=frame["ts"].iloc[0] + pd.to_timedelta(np.arange(2000) * 100, unit="s"))
-    others = [
-        {
-            "uid": f"other-{number}",
-            "meter": "api_requests",
-            "account": "acct-0",
-            "ts": f"2026-01-02T10:00:{number % 60:02}Z",
-            "where": {"region": "eu"},
-            "measure": {"requests": 1},
-        }
-        for number in range(1000)
-    ]
 
     def losing(self: Channel, body: bytes, turn: Callable[[], None]) -> M3terError | None:
         if lost:
             lost.pop()
-            used.session.post("measurements", json={"measurements": others})
+            used.post_of_others(1000)
             return None
         return send(self, body, turn)
 

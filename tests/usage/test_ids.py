@@ -150,7 +150,10 @@ KINDS = ["whole", "floats", "nullable", "arrow", "decimals", "texts", "categorie
 def test_a_frame_and_the_files_and_tables_written_of_it_have_the_same_uids(
     tmp_path: Path, kind: str, columns: Columns
 ) -> None:
-    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    pa, pl = (
+        pytest.importorskip("pyarrow", reason="needs the extra 'test'"),
+        pytest.importorskip("polars", reason="needs the extra 'test'"),
+    )
     frame = usage(200).assign(k=of_type(kind))
     frame.to_csv(tmp_path / "usage.csv", index=False)
     frame.to_parquet(tmp_path / "usage.parquet")
