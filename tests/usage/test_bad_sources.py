@@ -230,6 +230,7 @@ def test_lines_may_end_as_they_like(used: Used, tmp_path: Path, text: str) -> No
     assert used.asked("COUNT") == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["my region.x", "région", "%s {0}", "re\ngion", "re,gion", 're"gion', "$.region"]
 )
@@ -263,6 +264,7 @@ SELECT '{account}' AS account, {ts} AS ts, {region} AS region, {requests} AS req
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("region", "requests", "wanted"),
     [

@@ -57,6 +57,7 @@ def test_what_shows_late_is_not_yet_confirmed_and_is_when_it_is_asked_for_again(
         assert (sent.confirmed, sent.ingested, sent.refused["row"].tolist()) == (True, 49, [7])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [-48, -1, 1, 48])
 @pytest.mark.parametrize("before", [0, 1], ids=["the first event", "one of many"])
 def test_refused_rows_are_found_though_this_machines_clock_jumps(

@@ -73,6 +73,7 @@ NUMBERS: dict[str, Any] = {
 SMALL = ("small floats", "half floats", "small nullable floats")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "kind"),
     [pytest.param("region", name, id=f"text: {name}") for name in TEXTS]

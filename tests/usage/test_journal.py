@@ -258,6 +258,7 @@ def test_a_folder_that_everybody_can_write_holds_no_journal(
     assert "can be written by everybody" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [{}, {"uid": "event_id"}], ids=["content", "uid"])
 @pytest.mark.parametrize("spoil", ["length", "contents", "columns", "trigger", "view", "pages"])
 def test_a_damaged_journal_ends_no_run_and_makes_no_row_count_twice(
@@ -310,6 +311,7 @@ def small_disk() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_ends_no_run_and_is_told_once(
     used: Used, small_disk: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -323,6 +325,7 @@ def test_a_disk_that_is_full_ends_no_run_and_is_told_once(
     assert sum("cannot be used any more" in record.message for record in caplog.records) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "check", "sending"])
 def test_a_journal_that_another_process_does_not_let_go_of_ends_no_run(
     used: Used, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
