@@ -34,7 +34,7 @@ demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what i
 	@$(BIN)/python -m nbconvert --to markdown --execute --stdout --log-level=ERROR \
 		--NbConvertBase.display_data_priority=text/plain $(NOTEBOOK)
 
-quick: $(VENV)/.test  ## run the linters and every test that needs no browser, notebook or network and is not slow (about a minute on two cores)
+quick: $(VENV)/.test  ## run the linters and every test that needs no browser, notebook or network and is not slow (a minute and a half on two cores)
 	$(BEGIN)$@
 	$(MAKE) --no-print-directory check & checks=$$!; \
 		$(PYTEST) -q -n $(WORKERS) --dist loadgroup $(NOT_QUICK) --hypothesis-profile=brief -m "not browser and not notebook and not network and not more and not slow"; tests=$$?; \
@@ -58,11 +58,11 @@ seeds: $(VENV)/.test  ## run the tests on random data with SEEDS other seeds
 
 time-of-test:
 	$(BEGIN)test
-	@echo "make test takes 15 to 20 minutes on two cores; make quick about one."
+	@echo "make test takes about 20 minutes on two cores; make quick one and a half."
 
 time-of-more:
 	$(BEGIN)test-more
-	@echo "make test-more takes about 15 minutes on two cores."
+	@echo "make test-more takes about 13 minutes on two cores."
 
 check: $(VENV)/.test
 	$(BIN)/ruff check
