@@ -71,7 +71,7 @@ check: $(VENV)/.test
 	$(BIN)/lint-imports
 
 notebooks: $(VENV)/.test
-	PYTHON_KEYRING_BACKEND=keyring.backends.null.Keyring XDG_CONFIG_HOME=build/config PYTHONPATH=tests/helpers $(PYTEST) -p nbval -p over_ipc --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
+	PYTHON_KEYRING_BACKEND=keyring.backends.null.Keyring XDG_CONFIG_HOME=$(CURDIR)/build/config PYTHONPATH=tests/helpers $(PYTEST) -p nbval -p over_ipc --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
 		--nbval-cell-timeout 120 -n $(WORKERS) --dist loadfile $(shell $(PYTHON) tests/helpers/walkthroughs.py)
 
 browser: $(VENV)/.test
