@@ -220,7 +220,7 @@ def _of_parameter(operation: Operation, name: str, value: str) -> str:
 def _of_value(operation: Operation, name: str, shape: Mapping[str, Any], value: str) -> str:
     """Return a doubt about a value that a parameter does not take; the value is not repeated."""
     texts = value.split(",")
-    if any(map(_UNFILLED.search, texts)):
+    if "{" in value and any(map(_UNFILLED.search, texts)):
         return f"{name} of {operation.path} holds braces that nothing filled: is the f before the quotes missing? {_SENT}"
     takes, allowed, fits = _expected(name, shape)
     odd = next((text for text in texts if not fits(text)), None)

@@ -259,7 +259,9 @@ def settle_query(params: Any) -> str | list[tuple[str, str]] | None:
     return params if params is None or isinstance(params, str) else query_pairs(params)
 
 
-def _pairs(params: Any) -> list[tuple[Any, Any]]:
+def _pairs(params: Any) -> Iterable[tuple[Any, Any]]:
+    if type(params) is dict:
+        return params.items()
     with suppress(TypeError, ValueError):
         pairs = list(params.items() if isinstance(params, Mapping) else params)
         if not any(
@@ -276,6 +278,8 @@ def _parameter(name: object) -> str:
 
 
 def _query_text(value: Any) -> str:
+    if type(value) is str:  # most are: of a query that is settled, all
+        return _filtering(value)
     if isinstance(value, Mapping) or hasattr(value, "columns"):
         raise _NoForm("a dict or a table, which no parameter takes")
     if _is_single(value):
