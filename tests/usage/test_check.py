@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from m3ter_nb.errors import InvalidArgument, UsageInvalid
+from m3ter_nb.usage import survey
 from m3ter_nb.usage.pace import seconds_for
 from usage_frames import usage
 
@@ -291,3 +293,22 @@ def test_texts_of_a_csv_stay_as_they_are(used: Used, tmp_path: Path) -> None:
     query = {"startDate": "2026-01-01T00:00:00Z", "endDate": "2026-02-01T00:00:00Z"}
     (row, *_) = used.session.post("usage/query", json=query)["data"]
     assert (row["accountCode"], row["api_requests.region"]) == ("007", "NA")
+
+
+def test_of_very_many_rows_the_report_says_how_long_they_take_and_that_files_can_be_uploaded(
+    used: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "MANY_ROWS", 40)
+    few = used.session.check_usage(usage(40), "api_requests", uid="event_id")
+    many = used.session.check_usage(usage(41), "api_requests", uid="event_id")
+
+    assert "file upload" not in repr(few)
+    assert re.search(r"m3ter's limits make this take \d+ s from one address\. .* file upload", repr(many))
+    assert "file upload" in many._repr_html_()
+
+
+def test_very_many_rows_need_ids_of_their_own(used: Used, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "MANY_ROWS", 40)
+
+    with pytest.raises(InvalidArgument, match="More than 40 rows need uid= or key="):
+        used.session.check_usage(usage(41), "api_requests")
