@@ -262,6 +262,17 @@ def test_no_output_is_noise_on_standard_error(path: Path) -> None:
 
 
 @BY_NOTEBOOK
+def test_no_plot_in_it_asks_for_a_ground_of_its_own(path: Path) -> None:
+    assert grounds(nbformat.read(path, as_version=4)) == []
+
+
+def grounds(notebook: Any) -> list[str]:
+    """Return the grounds that Jupyter puts behind the plots of a notebook: a white block on a dark page."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    return [ground for output in outputs if (ground := output.get("metadata", {}).get("needs_background"))]
+
+
+@BY_NOTEBOOK
 def test_its_metadata_name_a_plain_python_kernel_and_nothing_of_the_machine(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
 
@@ -359,6 +370,7 @@ def test_it_runs_on_an_organization_without_the_sandbox_keeps_its_secret_and_lea
     # A cell that may fail may fail as it is shown to, and in no other way.
     assert failures(notebook).items() <= failures(nbformat.read(path, as_version=4)).items()
     assert files(tmp_path) == there
+    assert grounds(notebook) == []
     with m3ter_nb.login() as session:
         assert [list(session.pages(kind)) for kind in ("products", "meters", "accounts")] == [[], [], []]
     assert any(record.path == "/oauth/token" and record.status == 200 for record in running.log)
