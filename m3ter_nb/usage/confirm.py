@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 from m3ter_nb.errors import M3terError, MeasurementsRefused
 from m3ter_nb.usage.counts import count, missing
 from m3ter_nb.usage.digests import Index
-from m3ter_nb.usage.measurements import digest
-from m3ter_nb.usage.submission import Fate
+from m3ter_nb.usage.journal import UNKNOWN
+from m3ter_nb.usage.measurements import DIGEST_BYTES, digest
+from m3ter_nb.usage.submission import EXPECTED, Fate
 from m3ter_nb.wire.download import download
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from m3ter_nb.usage.channel import Reader
     from m3ter_nb.usage.counts import Group, Ours, Tally
@@ -52,8 +53,13 @@ _WAITS: Final = (1.0, 2.0, 5.0, 10.0)
 # Seconds by which m3ter's clock may differ from ours.
 _SKEW: Final = 600.0
 _UNVERIFIED: Final = (
-    "Of a uid that it knows m3ter keeps what it had. Whether that is what these rows hold, nothing here shows: where they "
-    "were changed since, compare sums with usage/query."
+    "Of a uid that it knows m3ter keeps what came first. From a run of the same rows, earlier or at the same time, that is "
+    "what they hold, and all is well; no journal here shows it. If they were changed since, compare sums with usage/query."
+)
+_CONFLICT: Final = "OtherContentUnderUid"
+_CONFLICTS: Final = (
+    "Another run has sent rows under the same uids with another content. m3ter keeps of each what came first, and which that "
+    "is it does not tell: compare sums with usage/query."
 )
 
 
@@ -83,6 +89,7 @@ class Confirmation:
         last_event: the newest event from before, or None where there was none, or those of an earlier run are wanted, too.
         repeated: for each row, whether it was sent more than once.
         open_journal: opens the journal, where one is kept.
+        handled: ids of the failure events that earlier runs have read; those that a run at the same time reads are ours, too.
         ours: counts the rows by account and day, reading the source again; None where that is too much.
         by_uid: whether uids are the source's own.
         by_content: whether uids are digests of all that is sent.
@@ -100,13 +107,14 @@ class Confirmation:
     last_event: str | None
     repeated: bytearray
     open_journal: Callable[[], Journal | None]
+    handled: Collection[str]
     ours: Callable[[], Ours | None]
     by_uid: bool = False
     by_content: bool = False
     unasked: str = ""
     raises: bool = True
     _read: set[str] = field(default_factory=set)
-    _unclear: list[bytes] = field(default_factory=list)
+    _known: Counter[int] = field(default_factory=Counter)
     _seen: list[str] = field(default_factory=list)
     _late: Tally | None = None
     _index: Index | None = None
@@ -132,19 +140,19 @@ class Confirmation:
             if journal is not None:
                 journal.close()
         submission.notes += self._seen
-        if submission.unverified:
-            submission.notes.append(_UNVERIFIED)
+        conflicts = submission.count(Fate.CONFLICT)
+        submission.notes += [_UNVERIFIED] if submission.unverified else []
+        submission.notes += [_CONFLICTS] if conflicts else []
         if not submission.confirmed:
             submission.notes.append("sent.confirm() asks again, now or later.")
-        if self.raises and submission.count(Fate.REFUSED):
+        if self.raises and (conflicts or submission.count(Fate.REFUSED)):
             raise MeasurementsRefused(submission.headline(), submission=submission)
 
     def _ask_until(self, seconds: float, journal: Journal | None) -> None:
         began = self.clock.monotonic()
-        handled = journal.handled() if journal is not None else set()
         tries = 0
         while True:
-            self._read_events(journal, handled)
+            self._read_events(journal)
             self._compare()
             left = seconds - (self.clock.monotonic() - began)
             if self.submission.confirmed or left <= 0:
@@ -169,6 +177,11 @@ class Confirmation:
     def _hidden(self, before: Tally, after: Tally, others: int) -> int:
         """Return how many rows are missing behind those that others have added meanwhile, and note what is known."""
         told = f"m3ter has counted {others:,} more than this: others submit usage of the meter and period."
+        if self._known:
+            told = (
+                f"m3ter has counted {others:,} more than came in by this run, and knew {len(self._known):,} of its uids: another "
+                "run sends the same rows at the same time, or others submit usage of the meter and period."
+            )
         ours = self.ours() if before.groups is not None and after.groups is not None else None
         if ours is None:
             self._seen = [f"{told} As many of these rows could be missing without showing in the count."]
@@ -193,17 +206,45 @@ class Confirmation:
         if found:
             self._seen = [f"Not counted yet, by account and day: {_named(found)}."]
 
-    def _read_events(self, journal: Journal | None, handled: set[str]) -> None:
+    def _read_events(self, journal: Journal | None) -> None:
         events = self.reader.pages("events", eventName=_FAILURE)
         refused: list[bytes] = []
+        known = self._known.total()
         for event in takewhile(self._is_recent, events):
             name = str(event.get("id"))
-            if name in self._read or name in handled:
+            if name in self._read or name in self.handled:
                 continue
             refused += self._take(event)
             self._read.add(name)
-        if journal is not None and self._read - handled:
-            journal.note_events(sorted(self._read - handled), refused=refused, unclear=self._unclear)
+        unclear = self._compare_contents(journal) if self._known.total() > known else []
+        if journal is not None and self._read:
+            journal.note_events(sorted(self._read), refused=refused, unclear=unclear)
+
+    def _compare_contents(self, journal: Journal | None) -> list[bytes]:
+        """Compare rows whose uid m3ter knew with what other runs of the journal sent under it; return what stays unclear.
+
+        Of so many requests with a uid one is counted, and each other is told as a duplicate: what is told more often was
+        sent by somebody of whom the journal does not know.
+        """
+        if self.by_content:
+            return []
+        names = {row: self._digest(row) for row in self._known}
+        sent = journal.sent_under(names.values()) if journal is not None else {}
+        unclear = []
+        for row, name in names.items():
+            contents = sent.get(name, Counter())
+            if len(contents) > 1 and UNKNOWN not in contents:
+                self.submission.refuse(row, _CONFLICT, fate=Fate.CONFLICT)
+            elif len(contents) == 1 and UNKNOWN not in contents and self._known[row] < contents.total():
+                self.submission.mark([row], Fate.ALREADY)
+                continue
+            else:
+                self.submission.mark([row], Fate.THERE)
+            unclear.append(name)
+        return unclear
+
+    def _digest(self, row: int) -> bytes:
+        return bytes(self.found.digests[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES])
 
     def _is_recent(self, event: dict[str, Any]) -> bool:
         if self.last_event is not None:  # needs no clock that goes as m3ter's does
@@ -242,11 +283,12 @@ class Confirmation:
         elif reason == _DUPLICATE:
             if self.repeated[position]:
                 submission.duplicates += 1
-            elif fate == Fate.ACCEPTED:
+            elif fate == Fate.ACCEPTED or position in self._known:
                 submission.mark([position], Fate.THERE)
-                self._unclear += [] if self.by_content else [self._journal_name(uid)]
-        elif fate in (Fate.ACCEPTED, Fate.ALREADY, Fate.DOUBTFUL, Fate.THERE):
+                self._known[position] += 1
+        elif fate in (*EXPECTED, Fate.DOUBTFUL):
             submission.refuse(position, reason, uid)
+            self._known.pop(position, None)
             return True
         return False
 

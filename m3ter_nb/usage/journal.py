@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import Counter
 from contextlib import closing, contextmanager
 from functools import cached_property
 from itertools import compress
@@ -20,7 +21,7 @@ from m3ter_nb.usage.journal_file import NoJournal, make_private
 from m3ter_nb.usage.measurements import DIGEST_BYTES, FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from m3ter_nb.usage.measurements import Batch
@@ -253,6 +254,23 @@ class Journal:
     def contents(self, uids: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the digests of content of those of these rows that m3ter had accepted when this was first asked."""
         return {} if self.was_empty else self._read().contents(uids)
+
+    def sent_under(self, uids: Collection[bytes]) -> dict[bytes, Counter[bytes]]:
+        """Return of each of these uids what m3ter has accepted under it by now, by whichever run, and how often.
+
+        Args:
+            uids: digests.
+        """
+
+        def read() -> dict[bytes, Counter[bytes]]:
+            found, wanted = dict[bytes, Counter[bytes]](), frozenset(uids)
+            for few, theirs in self._db.execute("SELECT uids, contents FROM sent"):
+                for name, content in zip(_split(few), _split(theirs or few), strict=True):
+                    if name in wanted:
+                        found.setdefault(name, Counter())[content] += 1
+            return found
+
+        return self._try(read, {})
 
     def sent_otherwise(self, contents: Sequence[bytes], *, by_content: bool) -> list[bool]:
         """Tell of each content whether m3ter had accepted it under a uid that was made in the other way.

@@ -50,6 +50,7 @@ class Sending:
         self._before: Tally | None = None
         self._last_event: str | None = None
         self._had_no_event = False
+        self._handled = set[str]()
         self._unasked = ""
         self._progress = Progress("accepted", found.report.rows)
 
@@ -64,6 +65,7 @@ class Sending:
         self._look_before()
         if self._journal is not None:
             self._run = self._journal.begin()
+            self._handled = self._journal.handled()
         interrupted = False
         failure: M3terError | None = None
         try:
@@ -115,6 +117,7 @@ class Sending:
                 if self._journal is not None and not self._journal.given_up
                 else None
             ),
+            self._handled,
             self._by_account_and_day,
             by_uid=self._job.columns.uid is not None,
             by_content=self._job.columns.uid is None and self._job.columns.key is None,

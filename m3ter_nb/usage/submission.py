@@ -36,10 +36,12 @@ class Fate:
     SAME: Final = 6
     #: m3ter had its uid already, and this run has sent it once.
     THERE: Final = 7
+    #: Another run has sent its uid with another content, and one of the two is counted.
+    CONFLICT: Final = 8
 
 
 #: What m3ter should count.
-EXPECTED: Final = (Fate.ACCEPTED, Fate.ALREADY, Fate.THERE)
+EXPECTED: Final = (Fate.ACCEPTED, Fate.ALREADY, Fate.THERE, Fate.CONFLICT)
 
 
 @dataclass(repr=False)
@@ -142,7 +144,10 @@ class Submission:
 
     @property
     def refused(self) -> pd.DataFrame:
-        """The rows that m3ter refused, and those that were left out: ``row, reason, uid`` and their own columns."""
+        """The rows that m3ter refused, that were left out, or that another run has sent with another content.
+
+        Columns are ``row, reason, uid`` and their own.
+        """
         import pandas as pd
 
         from m3ter_nb.usage.sources import rows_at
@@ -186,13 +191,17 @@ class Submission:
         parts = [self._counted()]
         for number, what in (
             (self.already - self.unverified, "of them were there already"),
-            (self.unverified, "of them had a uid that m3ter knew, with what content is not known"),
+            (
+                self.unverified,
+                "of them under a uid that m3ter knew, from an earlier run or one at the same time",
+            ),
             (self.count(Fate.SAME), "shared key and content with others and count once"),
             (self.doubtful, "in doubt"),
             (self.unsent, "not sent"),
         ):
             parts += [f"{number:,} {what}"] if number else []
         parts += self._named(Fate.REFUSED, "refused") + self._named(Fate.LEFT_OUT, "left out")
+        parts += self._named(Fate.CONFLICT, "in conflict with another run")
         see = " sent.refused shows them." if self._reasons else ""
         return (
             f"{counted(self.rows, 'row')} to {self.meter}: {', '.join(parts)}.{see} {duration(self.seconds)}."

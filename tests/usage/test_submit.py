@@ -306,7 +306,7 @@ def test_a_changed_row_under_a_uid_of_a_run_without_journal_is_not_called_there_
     assert used.counted() == (50, frame["requests"].sum())
     for each in (sent, again):
         assert (each.accepted, each.already, each.unverified) == (0, 50, 50)
-        assert "50 of them had a uid that m3ter knew, with what content is not known" in repr(each)
+        assert "50 of them under a uid that m3ter knew" in repr(each)
         assert "compare sums" in repr(each)
 
 

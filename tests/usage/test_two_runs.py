@@ -1,0 +1,104 @@
+"""Two runs of the same rows at the same time: what they hold is compared where it can be, and no conflict is hidden."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from m3ter_nb.errors import MeasurementsRefused
+from m3ter_nb.usage.sending import Sending
+from usage_frames import usage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from m3ter_nb import Submission
+    from usage_frames import Used
+
+HOW = pytest.mark.parametrize("how", [{"uid": "event_id"}, {"key": "event_id"}], ids=["uid", "key"])
+
+
+class Meanwhile:
+    """Another run that sends its rows after the next run has checked its own, and before it sends them."""
+
+    def __init__(
+        self, used: Used, monkeypatch: pytest.MonkeyPatch, frame: pd.DataFrame, **options: Any
+    ) -> None:
+        self.sent: Submission | None = None
+        send, begun = Sending.send, []
+
+        def send_after_the_other(sending: Sending) -> None:
+            if not begun:
+                begun.append(True)
+                self.sent = used.submit(frame, **options)
+            send(sending)
+
+        monkeypatch.setattr(Sending, "send", send_after_the_other)
+
+
+@HOW
+def test_a_run_of_the_same_rows_at_the_same_time_on_the_same_journal_raises_no_alarm(
+    used: Used, monkeypatch: pytest.MonkeyPatch, how: dict[str, str]
+) -> None:
+    frame = usage(50)
+    other = Meanwhile(used, monkeypatch, frame, **how)
+
+    sent = used.submit(frame, **how)
+
+    assert other.sent is not None
+    assert used.counted() == (50, frame["requests"].sum())
+    assert (sent.already, sent.unverified, sent.confirmed) == (50, 0, True)
+    assert "50 of them were there already" in repr(sent)
+    assert "compare sums" not in repr(sent)
+    assert used.submit(frame, **how).unverified == 0
+
+
+@HOW
+def test_a_run_of_the_same_rows_on_another_journal_is_named_as_what_it_may_be(
+    used: Used, monkeypatch: pytest.MonkeyPatch, how: dict[str, str]
+) -> None:
+    frame = usage(50)
+    Meanwhile(used, monkeypatch, frame, journal="other.sqlite", **how)
+
+    sent = used.submit(frame, **how)
+
+    assert (sent.already, sent.unverified, sent.confirmed) == (50, 50, True)
+    assert "50 of them under a uid that m3ter knew, from an earlier run or one at the same time" in repr(sent)
+    assert "no journal here shows it" in repr(sent)
+
+
+@HOW
+def test_a_run_at_the_same_time_with_another_content_fails_the_run_and_stays_unclear(
+    used: Used, monkeypatch: pytest.MonkeyPatch, how: dict[str, str]
+) -> None:
+    frame = usage(50)
+    changed = frame.assign(requests=frame["requests"].where(frame.index != 3, 9))
+    Meanwhile(used, monkeypatch, frame, **how)
+
+    with pytest.raises(MeasurementsRefused, match="1 in conflict with another run") as caught:
+        used.submit(changed, **how)
+
+    sent = caught.value.submission
+    assert (sent.already, sent.unverified, sent.accepted) == (49, 0, 0)
+    assert sent.refused[["row", "reason", "event_id"]].to_numpy().tolist() == [
+        [3, "OtherContentUnderUid", "e1-3"]
+    ]
+    assert used.counted() == (50, frame["requests"].sum())
+    # Which of the two m3ter has, the journal does not pretend to know.
+    for each in (frame, changed):
+        assert used.submit(each, **how).unverified == 1
+
+
+@HOW
+def test_what_somebody_without_this_journal_had_sent_before_is_not_taken_for_the_other_runs(
+    used: Used, monkeypatch: pytest.MonkeyPatch, how: dict[str, str]
+) -> None:
+    frame = usage(50)
+    used.submit(frame.assign(requests=7), journal=None, **how)
+    Meanwhile(used, monkeypatch, frame, **how)
+
+    sent = used.submit(frame, **how)
+
+    assert used.counted() == (50, 350)
+    assert (sent.already, sent.unverified) == (50, 50)
