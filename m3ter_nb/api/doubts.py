@@ -1,4 +1,4 @@
-"""What of a call the API does not know: told before the call is sent, and sent all the same.
+"""What of a call the API does not know: told before the call is sent, and no reason not to send it.
 
 m3ter ignores a filter that an operation does not have, and answers with everything: a total that is wrong and green.
 """
@@ -35,7 +35,9 @@ __all__ = [
 ]
 
 _PACKAGE: Final = __name__.partition(".")[0]
-_SENT: Final = "Sent all the same."
+# Said before anybody knows whether the call goes through.
+_SENDING: Final = "Sending it all the same."
+_IGNORED: Final = "m3ter would ignore it."
 _LONGEST_NAME: Final = 60
 # The table of the API has dates as plain texts, but for one.
 _DATE_NAME: Final = re.compile(r"(?:^d|D)ate(?:[A-Z]|$)")
@@ -71,7 +73,7 @@ def tell_doubts(method: str, path: Any, params: Any, json: Any) -> None:
     if not isinstance(path, str) or (not params and json is None and "?" not in path):
         return
     for doubt in doubts(method, path, params, json):
-        _tell(doubt)
+        _tell(f"{doubt} {_SENDING}")
 
 
 def _tell(doubt: str) -> None:
@@ -100,26 +102,29 @@ def doubts(method: str, path: str, params: Any, json: Any) -> list[str]:
 
 
 def unknown_fields(operation: Operation, json: Any) -> Iterable[tuple[str, tuple[str, ...]]]:
-    """Yield the dotted keys of a body that an operation does not take, each once, with the names that stand there."""
+    """Return the dotted keys of a body that an operation does not take, each once, with the names that can be written there."""
     if operation.body is None or not isinstance(json, dict):
         return []
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, str] = {}
     _look(_known(operation), json, "", found)
-    return found.items()
+    return [(key, _writable(operation, above)) for key, above in found.items()]
 
 
-def tell_unknown_changes(operation: Operation, changes: Mapping[str, Any]) -> None:
+def tell_unknown_changes(
+    operation: Operation, changes: Mapping[str, Any], remove: Iterable[str] = ()
+) -> None:
     """Warn of changes to fields that a PUT does not take: m3ter would ignore them.
 
     Args:
         operation: the PUT.
         changes: dotted keys with their values.
+        remove: dotted keys that go.
     """
-    for key in leaves(changes):
+    for key in (*leaves(changes), *remove):
         keys = key.split(".")
         if field_at(operation.body, keys) is None:
-            above = field_at(operation.body, keys[:-1])
-            _tell(_of_field(operation, key, tuple(fields_of(above))))
+            above = [part for part in keys[:-1] if not part.isdecimal()]
+            _tell(f"{_of_field(operation, key, _writable(operation, '.'.join(above)))} {_IGNORED}")
 
 
 def leaves(changes: Mapping[str, Any]) -> Iterator[str]:
@@ -180,20 +185,40 @@ def _known(operation: Operation) -> _Names:
     return _Names(shapes, more=("id", "version", *filter(is_server_set, fields_of(answered))))
 
 
-def _look(names: _Names, value: Any, key: str, found: dict[str, tuple[str, ...]]) -> None:
+def _look(names: _Names, value: Any, above: str, found: dict[str, str]) -> None:
+    """Find the keys that are not known, each with the dotted key of the object that it is in."""
     if isinstance(value, list):
         for item in value:
-            _look(names, item, key, found)
+            _look(names, item, above, found)
         return
     if not isinstance(value, dict) or names.is_free:
         return
     if not names.fields.issuperset(value):
         for name in value:
             if name not in names.fields:
-                found.setdefault(f"{key}{name}", tuple(names.fields))
+                found.setdefault(_joined(above, name), above)
     for name, inner in names.within.items():
         if name in value:
-            _look(inner, value[name], f"{key}{name}.", found)
+            _look(inner, value[name], _joined(above, name), found)
+
+
+def _joined(above: str, name: Any) -> str:
+    return f"{above}.{name}" if above else str(name)
+
+
+def _writable(operation: Operation, above: str) -> tuple[str, ...]:
+    """Return the fields of an object in a body that are not m3ter's own.
+
+    Args:
+        operation: whose body.
+        above: the dotted key of the object, without places of lists; ``""`` for the body itself.
+    """
+    shape: Mapping[str, Any] = operation.body or {}
+    for name in above.split(".") if above else ():
+        shape = fields_of(shape).get(name, {})
+        shape = shape.get("items", shape)
+    # An id within an entity may be the caller's own.
+    return tuple(name for name in fields_of(shape) if above or name not in ("id", "version"))
 
 
 def _pairs(path: str, params: Any) -> Iterable[tuple[str, str]]:
@@ -214,14 +239,14 @@ def _of_parameter(operation: Operation, name: str, value: str) -> str:
     if name in known:
         return _of_value(operation, name, known[name], value)
     kind = "filter" if operation.many else "parameter"
-    return f"{operation.path} has no {kind} {_shown(name)}; {_instead(name, known)} {_SENT}"
+    return f"{operation.path} has no {kind} {_shown(name)}; {_instead(name, known)}"
 
 
 def _of_value(operation: Operation, name: str, shape: Mapping[str, Any], value: str) -> str:
     """Return a doubt about a value that a parameter does not take; the value is not repeated."""
     texts = value.split(",")
     if "{" in value and any(map(_UNFILLED.search, texts)):
-        return f"{name} of {operation.path} holds braces that nothing filled: is the f before the quotes missing? {_SENT}"
+        return f"{name} of {operation.path} holds braces that nothing filled: is the f before the quotes missing?"
     takes, allowed, fits = _expected(name, shape)
     odd = next((text for text in texts if not fits(text)), None)
     if odd is None:
@@ -230,7 +255,7 @@ def _of_value(operation: Operation, name: str, shape: Mapping[str, Any], value: 
 
     meant = near(odd, allowed)
     hint = f" Did you mean {meant}?" if meant else ""
-    return f"{name} of {operation.path} takes {takes}.{hint} {_SENT}"
+    return f"{name} of {operation.path} takes {takes}.{hint}"
 
 
 def _expected(name: str, shape: Mapping[str, Any]) -> tuple[str, Sequence[str], Callable[[str], bool]]:
@@ -262,9 +287,7 @@ def _is_date(text: str) -> bool:
 
 def _of_field(operation: Operation, key: str, near_to: tuple[str, ...]) -> str:
     *_, name = key.split(".")
-    return (
-        f"{operation.method} {operation.path} has no field {_shown(key)}; {_instead(name, near_to)} {_SENT}"
-    )
+    return f"{operation.method} {operation.path} has no field {_shown(key)}; {_instead(name, near_to)}"
 
 
 def _instead(name: Any, known: Iterable[str]) -> str:

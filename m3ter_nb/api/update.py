@@ -70,6 +70,7 @@ class Edit:
         operation: that replaces it, or None where the table does not know it.
         before: as it was read, numbers with their digits.
         after: as it shall be.
+        asked: the dotted keys of what was to change, and of what was to go.
         answer: what GET answered, decoded as any other answer.
     """
 
@@ -77,12 +78,27 @@ class Edit:
     operation: Operation | None
     before: dict[str, Any]
     after: dict[str, Any]
+    asked: tuple[tuple[str, ...], tuple[str, ...]]
     answer: Any = field(compare=False)
 
     @property
     def changes(self) -> list[Change]:
         """What differs, field by field."""
         return list(differences(self.before, self.after))
+
+    @property
+    def unchanged(self) -> tuple[list[str], list[str]]:
+        """What was to change and is so already, and what was to go and is not there."""
+        changed = [change.key for change in self.changes]
+        same, gone = (
+            [
+                key
+                for key in keys
+                if not any(_is_within(key, each) or _is_within(each, key) for each in changed)
+            ]
+            for keys in self.asked
+        )
+        return same, gone
 
     def carry_out(self, session: Calls) -> Any:
         """Send the entity; where nothing differs, nothing is sent. Return it as it is stored now.
@@ -138,8 +154,9 @@ def read_edit(session: Calls, path: str, changes: Mapping[str, Any], remove: Ite
         _remove(after, key.split("."))
     _check_whole(before, after, {_head(key) for key in (*changes, *removed)}, operation)
     if operation is not None:
-        tell_unknown_changes(operation, changes)
-    return Edit(path, operation, before, after, session.decode(answer))
+        tell_unknown_changes(operation, changes, removed)
+    asked = tuple(leaves(changes)), removed
+    return Edit(path, operation, before, after, asked, session.decode(answer))
 
 
 def differences(before: Any, after: Any, key: str = "") -> Iterator[Change]:
@@ -197,9 +214,7 @@ def _check_keys(changes: Mapping[Any, Any], removed: tuple[Any, ...], operation:
             raise InvalidArgument(f"{head} is set by m3ter alone; leave it out. Nothing was sent.")
     if repeated := next((key for key, count in Counter(leaves(changes)).items() if count > 1), ""):
         raise InvalidArgument(f"{repeated} is set twice: keep one of them. Nothing was sent.")
-    if twice := next(
-        (key for key in changes if any(f"{key}.".startswith(f"{gone}.") for gone in removed)), ""
-    ):
+    if twice := next((key for key in changes if any(_is_within(key, gone) for gone in removed)), ""):
         raise InvalidArgument(f"{twice} is both set and removed: keep one of them. Nothing was sent.")
 
 
@@ -319,6 +334,10 @@ def _place(target: list[Any], key: str, whole: str) -> int:
         places = f"places 0 to {len(target) - 1}" if target else "no places yet"
         raise InvalidArgument(f"{whole} names no place of a list that has {places}. Nothing was sent.")
     return int(key)
+
+
+def _is_within(key: str, other: str) -> bool:
+    return f"{key}.".startswith(f"{other}.")
 
 
 def _head(key: str) -> str:

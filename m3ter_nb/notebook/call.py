@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from m3ter_nb.api.doubts import doubts
 from m3ter_nb.api.operations import largest_page, reads_only
 from m3ter_nb.api.pages import read_pages
 from m3ter_nb.errors import ConfirmationNeeded, M3terError
@@ -174,6 +175,7 @@ def snippet(login: Login, call: Call) -> str:
         note = "# One page; the next one: nextToken of the answer as the parameter nextToken, until there is none.\n"
     url = login.session.url(call.path, call.method)
     json = login.session.add_version(call.method, call.path, call.json)
+    note += "".join(f"# {doubt}\n" for doubt in doubts(call.method, call.path, call.params, json))
     return note + write(call.method, url, params=params or None, json=json)
 
 

@@ -103,10 +103,13 @@ def make_edit(
     """
     session = login.session
     edit = read_edit(session, path, edits.changes, edits.remove)
+    left = _left_alone(edit)
     if not edit.changes:
-        say("Nothing to change: it is as you say already. Nothing was sent.")
+        say(f"Nothing to change: {left}. Nothing was sent.")
         return None if edits.only_shows else as_records(edit.answer, path=path)
     say(unified(_heading(edit), _rows(edit.changes)))
+    if left:
+        say(f"Nothing else: {left}.")
     if edits.only_shows:
         say("Nothing was sent.")
         return None
@@ -117,6 +120,14 @@ def make_edit(
         if error.changes:
             say(unified("What somebody else changed in between:", _rows(error.changes)))
         raise
+
+
+def _left_alone(edit: Edit) -> str:
+    """Say of which keys nothing changes, and why."""
+    same, gone = edit.unchanged
+    are, were = ("are" if len(same) > 1 else "is"), ("are" if len(gone) > 1 else "is")
+    parts = [f"{', '.join(same)} {are} as you say already"] if same else []
+    return "; ".join(parts + ([f"{', '.join(gone)} {were} not there to be unset"] if gone else []))
 
 
 def _heading(edit: Edit) -> str:

@@ -33,78 +33,78 @@ def session(sandbox: Sandbox, credentials: Credentials) -> Iterator[M3terSession
 @pytest.mark.parametrize(
     ("path", "params", "doubt"),
     [
-        ("products", {"codes": "u1"}, "products has no filter codes; it has ids. Sent all the same."),
+        ("products", {"codes": "u1"}, "products has no filter codes; it has ids."),
         (
             "products",
             {"pagesize": 2},
-            "products has no filter pagesize; did you mean pageSize? Sent all the same.",
+            "products has no filter pagesize; did you mean pageSize?",
         ),
         (
             "bills",
             {"accoutnId": "x"},
-            "bills has no filter accoutnId; did you mean accountId? Sent all the same.",
+            "bills has no filter accoutnId; did you mean accountId?",
         ),
         (
             "bills",
             {"status": "PENDNG"},
-            "status of bills takes PENDING, APPROVED. Did you mean PENDING? Sent all the same.",
+            "status of bills takes PENDING, APPROVED. Did you mean PENDING?",
         ),
         (
             "bills",
             {"status": ["PENDING", "LOCKED"]},
-            "status of bills takes PENDING, APPROVED. Sent all the same.",
+            "status of bills takes PENDING, APPROVED.",
         ),
         (
             "products/1",
             {"pageSize": 2},
-            "products/{id} has no parameter pageSize; it has none. Sent all the same.",
+            "products/{id} has no parameter pageSize; it has none.",
         ),
         (
             "bills",
             {"excludeLineItems": "yes"},
-            "excludeLineItems of bills takes true or false. Sent all the same.",
+            "excludeLineItems of bills takes true or false.",
         ),
         (
             "bills",
             "excludeLineItems=TRUE",
-            "excludeLineItems of bills takes true or false. Did you mean true? Sent all the same.",
+            "excludeLineItems of bills takes true or false. Did you mean true?",
         ),
         (
             "products",
             {"pageSize": "ten"},
-            "pageSize of products takes a whole number from 1 to 200. Sent all the same.",
+            "pageSize of products takes a whole number from 1 to 200.",
         ),
         (
             "products",
             {"pageSize": 0},
-            "pageSize of products takes a whole number from 1 to 200. Sent all the same.",
+            "pageSize of products takes a whole number from 1 to 200.",
         ),
         (
             "bills",
             {"billDateStart": "01/11/2026"},
-            "billDateStart of bills takes a date in ISO 8601, such as 2026-11-01. Sent all the same.",
+            "billDateStart of bills takes a date in ISO 8601, such as 2026-11-01.",
         ),
         (
             "bills?externalInvoiceDateStart=2026-11-01T00:00:00+02:00",
             None,
-            "externalInvoiceDateStart of bills takes a date in ISO 8601, such as 2026-11-01. Sent all the same.",
+            "externalInvoiceDateStart of bills takes a date in ISO 8601, such as 2026-11-01.",
         ),
         (
             "accounts",
             {"codes": ["acme", "{code}"]},
-            "codes of accounts holds braces that nothing filled: is the f before the quotes missing? Sent all the same.",
+            "codes of accounts holds braces that nothing filled: is the f before the quotes missing?",
         ),
-        ("products?codes=a", None, "products has no filter codes; it has ids. Sent all the same."),
-        ("products", "codes=a&pageSize=2", "products has no filter codes; it has ids. Sent all the same."),
+        ("products?codes=a", None, "products has no filter codes; it has ids."),
+        ("products", "codes=a&pageSize=2", "products has no filter codes; it has ids."),
         (
             "products",
             [("ids", "a"), ("codes", "b")],
-            "products has no filter codes; it has ids. Sent all the same.",
+            "products has no filter codes; it has ids.",
         ),
         (
             "products",
             {"eyJhbGciOi.J9.x=/": "1"},
-            "products has no filter of that name; it has ids. Sent all the same.",
+            "products has no filter of that name; it has ids.",
         ),
     ],
 )
@@ -178,27 +178,25 @@ def test_no_documented_body_is_doubted() -> None:
             "POST",
             "products",
             {"cod": 1},
-            ["POST products has no field cod; did you mean code? Sent all the same."],
+            ["POST products has no field cod; did you mean code?"],
         ),
         (
             "POST",
             "meters",
             {"dataFields": [{"code": "a"}, {"cde": 1}, {"cde": 2}]},
-            ["POST meters has no field dataFields.cde; did you mean code? Sent all the same."],
+            ["POST meters has no field dataFields.cde; did you mean code?"],
         ),
         (
             "PUT",
             "accounts/1",
             {"address": {"cuntry": 1}},
-            ["PUT accounts/{id} has no field address.cuntry; did you mean country? Sent all the same."],
+            ["PUT accounts/{id} has no field address.cuntry; did you mean country?"],
         ),
         (
             "POST",
             "products",
             {"xyzzy": 1},
-            [
-                "POST products has no field xyzzy; it has code, customFields, id, name, version. Sent all the same."
-            ],
+            ["POST products has no field xyzzy; it has code, customFields, name."],
         ),
     ],
 )
@@ -207,12 +205,7 @@ def test_a_field_that_a_body_does_not_have_is_doubted_once(
 ) -> None:
     found = doubts(method, path, None, json)
 
-    assert [
-        text.replace("createdBy, ", "")
-        .replace("dtCreated, dtLastModified, ", "")
-        .replace("lastModifiedBy, ", "")
-        for text in found
-    ] == expected
+    assert found == expected
 
 
 def test_the_session_warns_every_time_and_sends(session: M3terSession, sandbox: Sandbox) -> None:
@@ -222,7 +215,7 @@ def test_the_session_warns_every_time_and_sends(session: M3terSession, sandbox: 
             session.get("products", codes="x")
 
     assert [(str(w.message), w.category, w.filename) for w in shown] == [
-        ("products has no filter codes; it has ids. Sent all the same.", M3terWarning, __file__)
+        ("products has no filter codes; it has ids. Sending it all the same.", M3terWarning, __file__)
     ] * 3
     assert sum(record.method == "GET" for record in sandbox.log) == 3
 
@@ -264,7 +257,7 @@ def test_who_listens_hears_it_and_no_warning_shows(session: M3terSession) -> Non
     with heard_by(heard.append):
         session.get("products", codes="x")
 
-    assert heard == ["products has no filter codes; it has ids. Sent all the same."]
+    assert heard == ["products has no filter codes; it has ids. Sending it all the same."]
 
 
 @pytest.mark.parametrize(

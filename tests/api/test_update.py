@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import m3ter_nb
+from m3ter_nb.api import facts
 from m3ter_nb.api.exact import decode_exactly, encode_exactly
 from m3ter_nb.api.update import differences, read_edit
 from m3ter_nb.auth.credentials import Credentials
@@ -128,7 +130,7 @@ def test_nothing_to_change_sends_nothing(
     unchanged = session.update(
         at(account),
         {"name": "Acme", "daysBeforeBillDue": 30.0, "customFields": {"seats": 12}, "address": {}},
-        remove=("nothing", "address.nothing"),
+        remove=("customFields.nothing", "address.region"),
     )
 
     assert unchanged == account
@@ -221,9 +223,23 @@ def test_a_field_that_the_put_does_not_take_is_warned_of(
     session: M3terSession, account: dict[str, Any]
 ) -> None:
     with pytest.warns(
-        M3terWarning, match=r"PUT accounts/\{id\} has no field nam; did you mean name\? Sent all the same\."
+        M3terWarning,
+        match=r"PUT accounts/\{id\} has no field nam; did you mean name\? m3ter would ignore it\.",
     ):
         session.update(at(account), {"nam": "x"})
+    with pytest.warns(M3terWarning, match=r"no field nam; did you mean name\? m3ter would ignore it\."):
+        session.update(at(account), {}, remove=["nam"])
+
+
+def test_only_what_can_be_written_is_named_in_the_place_of_an_unknown_field(
+    session: M3terSession, account: dict[str, Any]
+) -> None:
+    with pytest.warns(M3terWarning, match="no field xyzzy; it has ") as shown:
+        session.update(at(account), {"xyzzy": "x"})
+
+    told = re.split(r"it has |, …", str(shown[0].message))[1].split(", ")
+    assert "address" in told
+    assert not [name for name in told if facts.is_server_set(name)]
 
 
 def integration(session: M3terSession) -> str:

@@ -178,8 +178,70 @@ def test_nothing_to_change_says_so_and_sends_nothing(
     )
 
     assert dict(same) == account
-    assert "Nothing to change" in capsys.readouterr().out
+    assert (
+        "Nothing to change: name, daysBeforeBillDue are as you say already; nothing is not there to be unset. Nothing was sent."
+    ) in " ".join(capsys.readouterr().out.split())
     assert puts(sandbox_environ) == 0
+
+
+@pytest.mark.parametrize("ends", ["", " --diff"])
+def test_what_changes_nothing_beside_a_change_is_said(
+    shell: InteractiveShell,
+    sandbox_environ: Sandbox,
+    account: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    ends: str,
+) -> None:
+    capsys.readouterr()
+    words = "--set name=New code=acme address.country=GB --unset customFields.teir currency"
+    run(shell, f'%m3ter PUT accounts/{{{{account["id"]}}}} {words}{ends}')
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "Nothing else: code is as you say already; customFields.teir, currency are not there to be unset."
+        in said
+    )
+
+
+@pytest.mark.parametrize(("outcome", "puts_sent"), [("shown", 0), ("refused", 0), ("sent", 1)])
+def test_a_field_that_is_not_known_is_never_said_to_be_sent_where_nothing_is(
+    shell: InteractiveShell,
+    sandbox_environ: Sandbox,
+    account: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    outcome: str,
+    puts_sent: int,
+) -> None:
+    if outcome == "refused":  # nobody can answer here
+        login = shell.find_line_magic("m3ter_login").__self__._logins.get("m3ter")
+        monkeypatch.setattr(type(login), "organization_type", "PRODUCTION")
+    capsys.readouterr()
+    option = "--diff" if outcome == "shown" else ""
+    result = shell.run_cell(
+        f'%m3ter PUT accounts/{{{{account["id"]}}}} --set nam=New --unset currensy {option}'
+    )
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert result.success is (outcome != "refused")
+    assert "no field nam; did you mean name? m3ter would ignore it." in said
+    assert "no field currensy; did you mean currency? m3ter would ignore it." in said
+    assert "all the same" not in said
+    assert puts(sandbox_environ) == puts_sent
+
+
+def test_a_request_that_is_only_shown_carries_its_doubts_as_comments(
+    shell: InteractiveShell,
+    sandbox_environ: Sandbox,
+    account: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    capsys.readouterr()
+    run(shell, "%m3ter GET products codes=a --show curl")
+
+    said = capsys.readouterr().out
+    assert said.startswith("# products has no filter codes; it has ids.\nprintf ")
 
 
 def test_secrets_of_integrations_are_masked_in_the_difference(
@@ -281,7 +343,8 @@ def test_a_doubt_is_said_once_a_cell_and_again_in_the_next(
     run(shell, cell)
 
     assert (
-        capsys.readouterr().out.count("products has no filter codes; it has ids. Sent all the same.\n") == 2
+        capsys.readouterr().out.count("products has no filter codes; it has ids. Sending it all the same.\n")
+        == 2
     )
 
 
