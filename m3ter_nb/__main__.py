@@ -25,6 +25,7 @@ from m3ter_nb.auth.profiles import (
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, M3terError
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.notebook.logins import Login
+from m3ter_nb.wording import on_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, "An argument was not understood. A key or a secret is never one: they are asked for.\n")
 
 
+@on_a_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command; return the exit code: 0, or 1 where it failed.
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from m3ter_nb.errors import InvalidArgument, OrganizationMismatch
 from m3ter_nb.wire.encoding import check_query, query_of, query_pairs
 from m3ter_nb.wire.hosts import origin
+from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +108,7 @@ def agree_on_org_id(of_token: str | None, asked_for: object) -> str | None:
             )
     if of_token and asked_for and of_token != asked_for:
         raise OrganizationMismatch(
-            f"The token is for organization {of_token}, but another was asked for (--org-id or M3TER_ORG_ID). "
+            f"The token is for organization {of_token}, but another was asked for ({option('org_id')} or M3TER_ORG_ID). "
             "Use a key of that organization, or leave the id out: the token knows its own.",
         )
     return asked_for or of_token

@@ -28,6 +28,7 @@ from m3ter_nb.errors import (
 from m3ter_nb.wire.encoding import LONGEST_BODY
 from m3ter_nb.wire.retry import retry_after
 from m3ter_nb.wire.statuses import advice_for
+from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
     import requests
@@ -104,11 +105,11 @@ def _request_meaning(answer: Answer, reason: str, path: str, shown: str) -> tupl
     elif not answer.sent and (operation := find(answer.method, shown)) is not None and operation.body:
         advice = f"It was sent without a body: %m3ter_docs {answer.method} {shown} shows one to start from."
     elif reason:
-        advice = "Mend the request as it says; --show curl shows what was sent."
+        advice = "Mend the request as it says" + either(".", "; --show curl shows what was sent.")
     else:
         advice = (
             f"It gave no reason: %m3ter_docs {answer.method} {shown or path} shows the fields and filters that there "
-            "are, and --show curl what was sent."
+            "are" + either(".", ", and --show curl what was sent.")
         )
     return BadRequest, advice
 

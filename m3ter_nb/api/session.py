@@ -20,6 +20,7 @@ from m3ter_nb.errors import (
 )
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.wire.encoding import decode_body, encode_body, query_of, settle_query
+from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -128,7 +129,8 @@ class M3terSession:
         """
         if self._org_id is None:
             raise InvalidArgument(
-                "The token does not say which organization it is for. Log in with --org-id ID, or set M3TER_ORG_ID "
+                "The token does not say which organization it is for. Log in with "
+                f"{either('org_id=', '--org-id ID')}, or set M3TER_ORG_ID "
                 "(Console: Settings > Organization Details).",
             )
         return self._org_id

@@ -17,6 +17,7 @@ from m3ter_nb.api.doubts import leaves, tell_unknown_changes
 from m3ter_nb.api.exact import decode_exactly, encode_exactly, is_same
 from m3ter_nb.api.facts import fields_of, find, is_server_set, methods_of, relative, template_of
 from m3ter_nb.errors import InvalidArgument, UnexpectedAnswer, VersionConflict
+from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +191,7 @@ def _operation(path: str) -> Operation | None:
     if operation is not None and find("GET", path) is None:
         raise InvalidArgument(
             f"{operation.path} has no GET, so that nobody knows what a change would keep: PUT the whole of it "
-            "(--body, or session.put). Nothing was sent."
+            f"({either('session.put', '--body')}). Nothing was sent."
         )
     return operation
 

@@ -20,6 +20,7 @@ from m3ter_nb.auth.keychain import KEYCHAIN, Entry, Keychain
 from m3ter_nb.auth.platforms import not_the_user_s
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, KeychainUnavailable
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url
+from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,7 @@ def checked_profile(name: object) -> str:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidArgument(
-            "A profile's name has 1 to 40 letters, digits, dots, - and _, e.g. --profile staging."
+            f"A profile's name has 1 to 40 letters, digits, dots, - and _, e.g. {option('profile', 'staging')}."
         )
     return name
 

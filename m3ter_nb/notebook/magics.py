@@ -28,6 +28,7 @@ from m3ter_nb.notebook.idle import IdleWatch
 from m3ter_nb.notebook.logins import DEFAULT_NAME, Logins, checked_name
 from m3ter_nb.notebook.options import candidates, option, parsed
 from m3ter_nb.notebook.question import asked_about, set_question_apart
+from m3ter_nb.wording import on_a_line
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -138,6 +139,7 @@ class M3terMagics(Magics):
     )
     @option("words", nargs="*", help="nothing: a key or a secret on this line would stay in the notebook")
     @line_magic
+    @on_a_line()
     def m3ter_login(self, line: str) -> LoginHandle | None:
         """Log in to m3ter: get a bearer token, and bind m3ter_token and m3ter_session.
 
@@ -165,6 +167,7 @@ class M3terMagics(Magics):
     @no_var_expand
     @option("--name", default=None, help="which login, where there are several")
     @line_magic
+    @on_a_line()
     def m3ter_status(self, line: str) -> Card:
         """Show who is logged in, to which organization and host, where the credentials came from, and the time left."""
         from m3ter_nb.notebook.status import status_of
@@ -182,6 +185,7 @@ class M3terMagics(Magics):
         help="take a remembered login out of the keychain too: this one's, or the one named; needs no login",
     )
     @line_magic
+    @on_a_line()
     def m3ter_logout(self, line: str) -> None:
         """Forget the token and the credentials, and remove m3ter_token and m3ter_session."""
         arguments = parsed(M3terMagics.m3ter_logout, line)
@@ -190,6 +194,7 @@ class M3terMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
+    @on_a_line()
     def m3ter(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """Call the m3ter API: %m3ter METHOD PATH [key=value ...] [options], or %%m3ter with the cell as JSON body.
 
@@ -251,6 +256,7 @@ class M3terMagics(Magics):
     @option("--name", default=DEFAULT_NAME, help="which login, where there are several")
     @needs_local_scope
     @line_magic
+    @on_a_line()
     def m3ter_submit(self, line: str, local_ns: dict[str, Any] | None = None) -> Submission | UsageReport:
         """Get usage in: check rows, send them, and confirm that m3ter has counted each once.
 
@@ -271,6 +277,7 @@ class M3terMagics(Magics):
 
     @no_var_expand
     @line_magic
+    @on_a_line()
     def m3ter_docs(self, line: str) -> Reference:
         """Look up what the m3ter API takes: %m3ter_docs WORDS, %m3ter_docs METHOD PATH, or alone for an overview.
 
@@ -307,6 +314,7 @@ class M3terMagics(Magics):
     @option("--path", help="faults: only requests whose path ends so, e.g. /oauth/token")
     @option("--retry-after", type=float, metavar="SECONDS", help="fail: a Retry-After header")
     @line_magic
+    @on_a_line()
     def m3ter_sandbox(self, line: str) -> SandboxStatus | None:
         """Run a m3ter twin on this machine, with public demo credentials: everything can be tried without an account.
 

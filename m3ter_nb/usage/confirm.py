@@ -22,6 +22,7 @@ from m3ter_nb.usage.journal import UNKNOWN
 from m3ter_nb.usage.measurements import DIGEST_BYTES, digest
 from m3ter_nb.usage.submission import EXPECTED, Fate
 from m3ter_nb.wire.download import download
+from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -146,7 +147,8 @@ class Confirmation:
         if not submission.confirmed:
             submission.notes.append("sent.confirm() asks again, now or later.")
         if self.raises and (conflicts or submission.count(Fate.REFUSED)):
-            raise MeasurementsRefused(submission.headline(), submission=submission)
+            where = either("error.submission.refused", "sys.last_value.submission.refused")
+            raise MeasurementsRefused(submission.headline(where), submission=submission)
 
     def _ask_until(self, seconds: float, journal: Journal | None) -> None:
         began = self.clock.monotonic()

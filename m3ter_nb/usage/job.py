@@ -10,6 +10,7 @@ from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.usage.meter import find_meter
 from m3ter_nb.usage.pace import checked_rate
 from m3ter_nb.usage.progress import Progress
+from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,7 @@ class Job:
         on_cluster = isinstance(source, DaskSource)
         if on_cluster and columns.uid is None and columns.key is None:
             raise InvalidArgument(
-                "A Dask frame needs uid= or key=: without, a uid is a digest of all that is sent, and of identical rows in "
+                f"A Dask frame needs {option('uid')} or {option('key')}: without, a uid is a digest of all that is sent, and of identical rows in "
                 "two partitions one would be lost. Nothing was sent."
             )
         found = find_meter(reader, meter)

@@ -19,6 +19,7 @@ from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.usage.digests import Index, pairs
 from m3ter_nb.usage.journal_file import NoJournal, make_private
 from m3ter_nb.usage.measurements import DIGEST_BYTES, FORMAT
+from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -140,7 +141,7 @@ class Journal:
                 db.close()
                 raise InvalidArgument(
                     f"The journal {self.path} is of another {name} ({kept.get(name)}, not {value}). "
-                    "Name another file with journal=. Nothing was sent."
+                    f"Name another file with {option('journal')}. Nothing was sent."
                 )
         oldest = db.execute("SELECT min(started) FROM runs WHERE finished IS NULL").fetchone()[0]
         if oldest is not None and self._wall() - oldest > _OLDEST_RUN:
@@ -148,7 +149,7 @@ class Journal:
             raise InvalidArgument(
                 f"The journal {self.path} holds an unfinished run of {time.strftime('%Y-%m-%d', time.gmtime(oldest))}. "
                 "m3ter remembers uids for 35 days, so what was under way then might be counted twice now. See with "
-                "usage/query what is in, then name another file with journal=. Nothing was sent."
+                f"usage/query what is in, then name another file with {option('journal')}. Nothing was sent."
             )
 
     @contextmanager
@@ -175,7 +176,7 @@ class Journal:
                 why = str(error)
         self._notify(
             f"The journal {self.path} cannot be used any more ({why}). What is accepted from here on will be sent again "
-            "when the cell runs again, and counted once."
+            "when it is run again, and counted once."
         )
         return otherwise
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.wording import either, option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -88,13 +89,17 @@ class Columns:
             InvalidArgument: a field that the meter has not, a column that the source has not, or uid beside key.
         """
         if self.uid is not None and self.key is not None:
-            raise InvalidArgument("uid= and key= exclude each other: a uid already names its row.")
+            raise InvalidArgument(
+                f"{option('uid')} and {option('key')} exclude each other: a uid already names its row."
+            )
         if self.key is not None and not self.key:
-            raise InvalidArgument("key= names no column.")
+            raise InvalidArgument(f"{option('key')} names no column.")
         codes = [each.code for each in meter.fields]
         for code in self.fields:
             if code not in codes:
-                raise InvalidArgument(f"Meter {meter.code} has no field{_which(code, codes)}. Mend columns=.")
+                raise InvalidArgument(
+                    f"Meter {meter.code} has no field{_which(code, codes)}. Mend {either('columns=', '--map')}."
+                )
         for name in self.needed(meter):
             if name not in there:
                 raise InvalidArgument(self._missing(name, meter, there))
@@ -102,12 +107,13 @@ class Columns:
     def _missing(self, name: str, meter: Meter, there: Sequence[str]) -> str:
         of_field = next((each.code for each in meter.fields if self.of(each.code) == name), None)
         if of_field is not None:
-            mend = f'columns={{"{of_field}": "..."}} names the column of a field of meter {meter.code}'
+            named = either(f'columns={{"{of_field}": "..."}}', f"--map {of_field}=COLUMN")
+            mend = f"{named} names the column of a field of meter {meter.code}"
         elif name in (self.account, self.ts, self.ets):
             which = "account" if name == self.account else "ts" if name == self.ts else "ets"
-            mend = f'{which}="..." names the column'
+            mend = f"{option(which, either('...', 'COLUMN'))} names the column"
         else:
-            mend = "uid= and key= name columns"
+            mend = f"{option('uid')} and {option('key')} name columns"
         is_ours = name in (of_field, "account", "ts")
         wanted = f" {name!r}{_alike(name, there)}" if is_ours else _which(name, there)
         return f"There is no column{wanted}: {mend}. Nothing was sent."
@@ -122,7 +128,7 @@ def find_meter(reader: Reader, code: str) -> Meter:
     """
     if not (code and isinstance(code, str)):
         raise InvalidArgument(
-            "Name the meter by its code, which is text. %m3ter GET meters --all lists them. Nothing was sent."
+            f"Name the meter by its code, which is text. {_listing()} lists them. Nothing was sent."
         )
     # A comma would be read as two codes.
     listed = reader.pages("meters", codes=code) if "," not in code else reader.pages("meters")
@@ -137,7 +143,11 @@ def find_meter(reader: Reader, code: str) -> Meter:
         fields = tuple(sorted(_fields(each), key=lambda one: (one.category, one.code)))
         return Meter(str(each["id"]), code, fields)
     known = [str(each.get("code")) for each in reader.pages("meters")]
-    raise InvalidArgument(f"There is no meter{_which(code, known)}. %m3ter GET meters --all lists them.")
+    raise InvalidArgument(f"There is no meter{_which(code, known)}. {_listing()} lists them.")
+
+
+def _listing() -> str:
+    return either('session.pages("meters")', "%m3ter GET meters --all")
 
 
 def _fields(meter: Mapping[str, Any]) -> Iterable[Field]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.usage.meter import Columns
 from m3ter_nb.usage.pace import DEFAULT_RATE, checked_rate
+from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +80,7 @@ class Options:
     def __post_init__(self) -> None:
         for name, allowed in (("new_accounts", ("refuse", "create")), ("invalid", ("refuse", "skip"))):
             if getattr(self, name) not in allowed:
-                raise InvalidArgument(f"{name}= is {' or '.join(map(repr, allowed))}.")
+                raise InvalidArgument(f"{option(name)} is {' or '.join(map(repr, allowed))}.")
         self._check_names()
         _check_number(self.threads, "threads", 1, _MOST_THREADS)
         if not isinstance(_untyped(self.threads), int):
@@ -99,12 +100,12 @@ class Options:
         for name in ("account", "ts", "ets", "uid"):
             value = getattr(self, name)
             if not isinstance(value, str) and (value is not None or name in ("account", "ts")):
-                raise InvalidArgument(f"{name}= is the name of one column.")
+                raise InvalidArgument(f"{option(name)} is the name of one column.")
         key, columns, journal = _untyped(self.key), _untyped(self.columns), _untyped(self.journal)
         if key is not None and not (
             isinstance(key, Collection) and all(isinstance(each, str) for each in key)
         ):
-            raise InvalidArgument("key= is the name of a column, or several of them.")
+            raise InvalidArgument(f"{option('key')} is the name of a column, or several of them.")
         if not (
             isinstance(columns, Mapping)
             and all(isinstance(each, str) for pair in columns.items() for each in pair)
@@ -135,4 +136,4 @@ def _untyped(value: Any) -> Any:
 
 def _check_number(value: object, name: str, least: float, most: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise InvalidArgument(f"{name}= is a number from {least:g} to {most:g}.")
+        raise InvalidArgument(f"{option(name)} is a number from {least:g} to {most:g}.")

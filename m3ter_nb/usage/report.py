@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from m3ter_nb.wording import is_on_a_line, option
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,7 +19,7 @@ _FIRST_ROWS: Final = 5
 #: Rows above which m3ter's own file upload is worth a thought.
 MANY_ROWS: Final = 5_000_000
 
-#: What each finding means, and how it is mended.
+#: What each finding means, and how it is mended; what is in braces is an option.
 MEANINGS: Final = {
     "MissingAccount": "no account code; fill it in",
     "BadCode": "no account code: 1 to 80 characters, no space at its ends, no control character",
@@ -37,12 +39,11 @@ MEANINGS: Final = {
     "DifferentUnderKey": "the key of an earlier row, but another content; m3ter would keep the first only",
     "DiffersFromSent": "differs from what was sent under the same uid; m3ter keeps the first. "
     "Send the difference as a row of its own",
-    "SentWithOtherUid": "sent before under a uid that was made in another way, and would be counted twice; give uid= or "
-    "key= as then (none, if there was none)",
-    "NewAccount": 'an account code that m3ter does not know, and would make an account of; new_accounts="create" '
-    "if it is meant",
-    "NoTimeZone": "no time zone: taken as in timezone=",
-    "Identical": "identical to an earlier row, and counted as usage of its own; with uid= or key= it would not be",
+    "SentWithOtherUid": "sent before under a uid that was made in another way, and would be counted twice; give {uid} or "
+    "{key} as then (none, if there was none)",
+    "NewAccount": "an account code that m3ter does not know, and would make an account of; {create} if it is meant",
+    "NoTimeZone": "no time zone: taken as in {timezone}",
+    "Identical": "identical to an earlier row, and counted as usage of its own; with {uid} or {key} it would not be",
     "RepeatedKey": "identical to an earlier row of the same key, and counted once",
     "LongUid": "a uid of more than 50 characters: its digest is sent",
     "Rounded": "more digits than m3ter's numbers hold: sent as the nearest double",
@@ -59,6 +60,7 @@ class Finding:
         rows: how many rows.
         first: positions of the first of them.
         codes: new account codes, where it is about those.
+        on_line: whether options are named as a line has them.
     """
 
     kind: str
@@ -66,6 +68,7 @@ class Finding:
     rows: int = 0
     first: list[int] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
+    on_line: bool = field(default_factory=is_on_a_line)
 
     def add(self, rows: Sequence[int], offset: int = 0) -> None:
         """Count more rows."""
@@ -82,7 +85,9 @@ class Finding:
     def meaning(self) -> str:
         """What it means, and how it is mended."""
         named = f" ({counted(len(self.codes), 'code')}: {', '.join(self.codes[:5])}{', …' if len(self.codes) > 5 else ''})"
-        return MEANINGS[self.kind] + (named if self.codes else "")
+        options = {name: option(name, on_line=self.on_line) for name in ("uid", "key", "timezone")}
+        create = option("new_accounts", "create", on_line=self.on_line)
+        return MEANINGS[self.kind].format(create=create, **options) + (named if self.codes else "")
 
     def cells(self) -> tuple[str, str, str, str, str]:
         """Return it as texts: kind, column, rows, first rows, meaning."""

@@ -76,10 +76,10 @@ class Sending:
             interrupted = True
         self._take_time()
         if interrupted:
-            raise Interrupted(f"stopped: {self._so_far()} Run the cell again: it goes on where it stopped.")
+            raise Interrupted(f"stopped: {self._so_far()} Run it again: it goes on where it stopped.")
         if failure is not None:
             raise SubmissionIncomplete(
-                f"{str(failure).rstrip('.')}. {self._so_far()} Run the cell again: it goes on where it stopped.",
+                f"{str(failure).rstrip('.')}. {self._so_far()} Run it again: it goes on where it stopped.",
                 submission=self.submission,
             ) from failure
         if self._journal is not None:

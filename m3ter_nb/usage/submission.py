@@ -184,8 +184,12 @@ class Submission:
             self._confirm(seconds)
         return self
 
-    def headline(self) -> str:
-        """Say the result in one sentence or two."""
+    def headline(self, where: str = "sent.refused") -> str:
+        """Say the result in one sentence or two.
+
+        Args:
+            where: the rows that were refused are found.
+        """
         if not self.rows:
             return f"No rows for {self.meter}: nothing was sent."
         parts = [self._counted()]
@@ -202,7 +206,7 @@ class Submission:
             parts += [f"{number:,} {what}"] if number else []
         parts += self._named(Fate.REFUSED, "refused") + self._named(Fate.LEFT_OUT, "left out")
         parts += self._named(Fate.CONFLICT, "in conflict with another run")
-        see = " sent.refused shows them." if self._reasons else ""
+        see = f" {where} shows them." if self._reasons else ""
         return (
             f"{counted(self.rows, 'row')} to {self.meter}: {', '.join(parts)}.{see} {duration(self.seconds)}."
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from m3ter_nb.errors import UsageInvalid
 from m3ter_nb.usage.job import Job
+from m3ter_nb.wording import either, option
 
 if TYPE_CHECKING:
     from m3ter_nb.usage.channel import Channel, Reader
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from m3ter_nb.usage.submission import Submission
 
 __all__ = ["check_usage", "submit_usage"]
-
-_ADVICE: Final = ' error.report says the same of the others; invalid="skip" leaves them out.'
 
 
 def check_usage(reader: Reader, channel: Channel, given: Any, meter: str, options: Options) -> UsageReport:
@@ -65,7 +64,7 @@ def submit_usage(reader: Reader, channel: Channel, given: Any, meter: str, optio
         if report.found_problems and options.invalid == "refuse":
             first = report.found_problems[0]
             raise UsageInvalid(
-                f"{report.headline()} Nothing was sent. {first.kind}: {first.meaning}.{_ADVICE}",
+                f"{report.headline()} Nothing was sent. {first.kind}: {first.meaning}. {_advice()}",
                 report=report,
             )
         if options.approve is not None and report.rows:
@@ -76,3 +75,8 @@ def submit_usage(reader: Reader, channel: Channel, given: Any, meter: str, optio
         if journal is not None:
             journal.close()
     return sending.confirm()
+
+
+def _advice() -> str:
+    others = either("error.report says", "--check says")
+    return f"{others} the same of the others; {option('invalid', 'skip')} leaves them out."

@@ -17,6 +17,7 @@ from m3ter_nb.usage.measurements import DIGEST_BYTES, Writer, batch_ends, digest
 from m3ter_nb.usage.pace import seconds_for
 from m3ter_nb.usage.piece import examine
 from m3ter_nb.usage.report import MANY_ROWS, Finding, UsageReport, duration
+from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -168,8 +169,8 @@ class _Check:
             told(piece.rows)
             if self._writer.by_content and report.rows > MANY_ROWS:
                 raise InvalidArgument(
-                    f"More than {MANY_ROWS:,} rows need uid= or key=: without, a digest of every row is kept in memory. "
-                    "Name the column of the source's own ids with uid=. Nothing was sent."
+                    f"More than {MANY_ROWS:,} rows need {option('uid')} or {option('key')}: without, a digest of every row is "
+                    f"kept in memory. Name the column of the source's own ids with {option('uid')}. Nothing was sent."
                 )
 
     def _examined(self, latest: np.datetime64) -> Iterator[Piece]:

@@ -15,6 +15,7 @@ from m3ter_nb.errors import (
     M3terError,
     UnexpectedAnswer,
 )
+from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
     from m3ter_nb.wire.bounds import Deadline
@@ -120,7 +121,7 @@ def translate(
     if deadline is not None and deadline.left() <= 0 and _is_one_of(reasons, (u3.TimeoutError, TimeoutError)):
         return ConnectionTimeout(
             f"{host} did not finish its answer within {deadline.seconds:g} s in all.{caution} "
-            "total_timeout sets how long a call may take.",
+            f"{either('total_timeout of the login', '%config M3terMagics.total_timeout')} sets how long a call may take.",
         )
     if any(str(reason).startswith(_PROXY_REFUSED) for reason in reasons if isinstance(reason, OSError)):
         return ConnectionFailed(

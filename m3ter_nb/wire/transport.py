@@ -37,6 +37,7 @@ from m3ter_nb.wire.failures import translate
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url, ingest_url, is_loopback, origin
 from m3ter_nb.wire.proxies import proxy_for
 from m3ter_nb.wire.retry import Retrier, RetryPolicy
+from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -259,7 +260,8 @@ class Transport:
         if origin(url) not in self.origins:
             raise UnsafeDestination(
                 f"{_shown(url)} is not {self.host}: the token goes to the m3ter API that issued it and nowhere else. "
-                "Give a path, or log in to that host with %m3ter_login --base-url.",
+                "Give a path, or log in to that host with "
+                f"{either('m3ter_nb.login(base_url=...)', '%m3ter_login --base-url')}.",
             )
         try:
             url.encode()  # urllib3 would send a lone surrogate somehow
@@ -337,7 +339,8 @@ class Transport:
             )
         return UnexpectedAnswer(
             f"{self.host} answered with more than {longest:,} bytes, which is all that is taken. Ask for less (a "
-            "filter, a smaller pageSize, a shorter period), or log in with a larger max_answer_bytes.",
+            f"filter, a smaller pageSize, a shorter period), or {either('', 'set %config M3terMagics.max_answer_bytes and ')}"
+            f"log in with a larger {either('max_answer_bytes', 'one')}.",
         )
 
     def renew_connections(self) -> None:

@@ -825,3 +825,14 @@ def test_two_logins_in_one_cell_are_both_told(
 
     told = capsys.readouterr().out
     assert told.index("first_token, first_session") < told.index("second_token, second_session")
+
+
+def test_refusals_name_what_whoever_reads_them_can_type(
+    shell: InteractiveShell, sandbox_environ: Sandbox
+) -> None:
+    shell.run_line_magic("m3ter_login", "")
+    of_magic = shell.run_cell('%m3ter POST products --body {"name": ""}').error_in_exec
+    of_python = shell.run_cell('m3ter_session.post("products", {"name": ""})').error_in_exec
+
+    assert "--show curl shows what was sent" in str(of_magic)
+    assert "--show" not in str(of_python)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("pandas", reason="usage needs the extra 'pandas'")
+
+import pandas as pd
 
 from m3ter_nb import Submission, UsageReport
 from m3ter_nb.errors import ConfirmationNeeded, InvalidArgument, M3terError
@@ -77,6 +81,90 @@ def test_a_line_that_makes_no_sense_says_what_does(
 ) -> None:
     with pytest.raises(InvalidArgument, match=said):
         shell.run_line_magic("m3ter_submit", line)
+
+
+#: An argument of Python, or what a name of ours would hold in Python.
+PYTHONS = re.compile(r"\b[a-z_]+=(?!COLUMN)|\b(?:error|sent|session)\.\w")
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def as_it_is(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame
+
+
+def of_an_unknown_account(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(account="no-such")
+
+
+def renamed(**names: str) -> Change:
+    return lambda frame: frame.rename(columns=names)
+
+
+SAID: list[tuple[Change, str, dict[str, Any], str, str]] = [
+    (of_an_unknown_account, "", {}, "--new-accounts create if it", 'new_accounts="create" if it'),
+    (of_an_unknown_account, "", {}, "--invalid skip leaves them out", 'invalid="skip" leaves them out'),
+    (of_an_unknown_account, "", {}, "--check says the same", "error.report says the same"),
+    (
+        as_it_is,
+        "--uid event_id --key region",
+        {"uid": "event_id", "key": "region"},
+        "--uid and --key exclude",
+        "uid= and key= exclude",
+    ),
+    (as_it_is, "--map regoin=region", {"columns": {"regoin": "region"}}, "Mend --map", "Mend columns="),
+    (renamed(region="zone"), "", {}, "--map region=COLUMN names", 'columns={"region": "..."} names'),
+    (renamed(account="who"), "", {}, "--account COLUMN names", 'account="..." names'),
+    (as_it_is, "--uid evnt_id", {"uid": "evnt_id"}, "--uid and --key name", "uid= and key= name"),
+    (as_it_is, "--confirm -1", {"confirm": -1}, "--confirm is a number", "confirm= is a number"),
+]
+
+
+@pytest.mark.parametrize(("change", "line", "options", "on_line", "in_python"), SAID)
+def test_an_error_names_options_as_they_were_typed(
+    shell: InteractiveShell,
+    used: Used,
+    change: Change,
+    line: str,
+    options: dict[str, Any],
+    *,
+    on_line: str,
+    in_python: str,
+) -> None:
+    shell.user_ns["df"] = frame = change(usage(30))
+    with pytest.raises(M3terError) as of_magic:
+        shell.run_line_magic("m3ter_submit", f"df --meter api_requests {line}")
+    with pytest.raises(M3terError) as of_python:
+        used.session.submit_usage(frame, "api_requests", **options)
+
+    assert on_line in str(of_magic.value)
+    assert not PYTHONS.search(str(of_magic.value))
+    assert in_python in str(of_python.value)
+    assert "--" not in str(of_python.value)
+
+
+def test_a_report_names_options_as_they_were_typed_whenever_it_is_read(
+    shell: InteractiveShell, used: Used
+) -> None:
+    shell.user_ns["df"] = frame = pd.concat([usage(30)] * 2).assign(ts="2026-01-01T00:00:00")
+    of_magic = shell.run_line_magic("m3ter_submit", "df --meter api_requests --check")
+    of_python = used.session.check_usage(frame, "api_requests")
+
+    assert "taken as in --timezone" in repr(of_magic)
+    assert "with --uid or --key it would not be" in repr(of_magic)
+    assert not PYTHONS.search(repr(of_magic))
+    assert "taken as in timezone=" in repr(of_python)
+    assert "--" not in repr(of_python)
+
+
+def test_refused_rows_are_where_the_error_says_they_are(shell: InteractiveShell, used: Used) -> None:
+    shell.user_ns["df"] = frame = usage(30)
+    frame.loc[7, "account"] = "ACCT-1"
+
+    result = shell.run_cell(f"%m3ter_submit {LINE} --new-accounts create")
+
+    assert "sys.last_value.submission.refused shows them" in str(result.error_in_exec)
+    shown = shell.run_cell("import sys; sys.last_value.submission.refused['row'].tolist()")
+    assert shown.result == [7]
 
 
 WORD = "5ecret-8471-marked"
