@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from m3ter_nb.api.addresses import agree_on_org_id, measures, merge_queries, url_of
 from m3ter_nb.api.doubts import tell_doubts
 from m3ter_nb.api.operations import METHODS, safe_to_repeat
-from m3ter_nb.api.pages import read_pages
+from m3ter_nb.api.pages import Items, Pages
 from m3ter_nb.auth.signed_call import send_signed
 from m3ter_nb.errors import (
     Forbidden,
@@ -172,7 +172,7 @@ class M3terSession:
 
     def close(self) -> None:
         """Forget the token and the credentials, and close the connections."""
-        self._source.forget()
+        self._source.forget("This session is closed. Log in again (%m3ter_login, or m3ter_nb.login()).")
         self._transport.close()
 
     @without_frames
@@ -328,10 +328,12 @@ class M3terSession:
             raise explain(answer, org_id=self._org_id, token=token)
         return answer
 
+    @without_frames
     def pages(self, path: str, params: Any = None, **filters: Any) -> Iterator[Any]:
-        """Yield every item of a list, page by page: ``for product in session.pages("products"): ...``.
+        """Iterate over a list, page by page: ``for product in session.pages("products"): ...``.
 
-        Newest first (https://docs.m3ter.com/api/pagination).
+        Newest first (https://docs.m3ter.com/api/pagination). Where a page could not be read, the same iterator goes on with
+        that page.
 
         Args:
             path: of the list, e.g. ``"products"``.
@@ -343,8 +345,7 @@ class M3terSession:
             UnexpectedAnswer: a page leads back to one that was read.
             ApiError, ConnectionFailed: as :meth:`request`.
         """
-        for items in read_pages(self, path, params, filters):
-            yield from items
+        return Items(Pages(self, path, params, filters))
 
     @without_frames
     def whoami(self) -> dict[str, Any]:

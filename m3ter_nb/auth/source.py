@@ -222,8 +222,9 @@ class TokenSource:
             reason: what whoever asks for a token from now on is told.
         """
         with self._lock:
+            if self._token is not None or self._fetch is not None:  # the first reason is the true one
+                self._absence = reason or self._absence
             self._token = self._fetch = None
-            self._absence = reason or self._absence
 
     def adopt(self, newer: TokenSource) -> None:
         """Go on with the token of a later login and with what renews it, as does everyone who holds this source."""

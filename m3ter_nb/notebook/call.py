@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from m3ter_nb.api.doubts import doubts
 from m3ter_nb.api.operations import largest_page, reads_only
-from m3ter_nb.api.pages import read_pages
+from m3ter_nb.api.pages import Pages
 from m3ter_nb.errors import ConfirmationNeeded, M3terError
 from m3ter_nb.views.foreign import spell_out
 from m3ter_nb.views.records import Records, as_records
@@ -146,7 +146,7 @@ def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
         params.setdefault("pageSize", min(call.limit, largest_page(call.path)))
     items = Records(path=call.path)
     try:
-        for page in _with_progress(read_pages(session, call.path, params, {}), call.path):
+        for page in _with_progress(Pages(session, call.path, params, {}), call.path):
             items.extend(page if call.limit is None else page[: call.limit - len(items)])
             if len(items) == call.limit:
                 break

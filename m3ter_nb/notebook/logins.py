@@ -160,7 +160,7 @@ class Logins:
     def absence(self, name: str) -> str:
         """Say that there is no login of a name, and how there will be one."""
         known = name in self._left or name in self._logins or name in self._waiting
-        option = "" if name == DEFAULT_NAME else f" --name {name if known else 'NAME'}"
+        option = _option(name if known else "NAME") if name != DEFAULT_NAME else ""
         if name in self._left:
             return f"Logged out: %m3ter_login{option} logs in again."
         return f"Not logged in{' under this name' if option else ''}: run %m3ter_login{option} first."
@@ -206,6 +206,10 @@ class Logins:
         if login is not None:
             self._left.add(name)
             bound |= login.bound
+            login.session.source.forget(
+                f"This session was logged out. Go on with {login.names[1]}, once you have logged in again "
+                f"(%m3ter_login{_option(name)})."
+            )
             login.session.close()
         for variable, value in bound.items():
             if self._namespace.get(variable) is value:
@@ -256,9 +260,10 @@ class Logins:
         if token is None or left is None or left > min(_ANNOUNCED, (token.lifetime or _ANNOUNCED) / 10):
             return
         login.announced = True
-        option = "" if login.name == DEFAULT_NAME else f" --name {login.name}"
         ends = f"ends in {left:.0f} s" if left else "has ended"
-        self._notify(f"{login.names[0]} {ends} and cannot be renewed: run %m3ter_login{option} again.")
+        self._notify(
+            f"{login.names[0]} {ends} and cannot be renewed: run %m3ter_login{_option(login.name)} again."
+        )
 
     async def wait(self, name: str, seconds: float | None = None) -> Login | None:
         """Wait until there is a login of that name, and return it; None where there is none after so many seconds."""
@@ -286,6 +291,11 @@ def checked_name(name: str) -> str:
             "--name takes letters, digits and _, for variables are called by it, e.g. --name staging."
         )
     return name
+
+
+def _option(name: str) -> str:
+    """Return what says on a magic's line which login is meant; nothing for the plain one."""
+    return "" if name == DEFAULT_NAME else f" --name {name}"
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

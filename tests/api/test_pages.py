@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 import m3ter_nb
-from m3ter_nb.errors import UnexpectedAnswer
-from odd_servers import OddServer, Seen, json_answer
+from clocks import fast_clock
+from m3ter_nb.api.login import login
+from m3ter_nb.errors import ConnectionBroken, InvalidArgument, M3terError, ServerError, UnexpectedAnswer
+from odd_servers import OddServer, Seen, json_answer, reset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,3 +122,52 @@ def test_filters_given_twice_are_both_sent_by_a_list_as_by_a_single_call(
 
         sent = [parse_qs(urlsplit(request.target).query)["ids"] for request in server.seen]
     assert [",".join(values) for values in sent] == ["a,b", "a,b"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"),
+    [
+        (json_answer({"message": "away"}, 500), ServerError),
+        (reset, ConnectionBroken),
+        (json_answer("no list"), InvalidArgument),
+    ],
+    ids=["500", "reset", "no list"],
+)
+def test_a_list_that_is_read_on_after_an_error_lacks_no_item(
+    trouble: Any, error: type[M3terError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles = [trouble] * (4 if trouble is reset else 1)  # what broke is repeated three times
+
+    def respond(request: Seen) -> list[Any]:
+        token = parse_qs(urlsplit(request.target).query).get("nextToken", [""])[0]
+        if token == "A" and troubles:
+            return [troubles.pop()]
+        after = {"": "A", "A": "B"}.get(token)
+        return [json_answer({"data": [{"id": token + "1"}, {"id": token + "2"}], "nextToken": after})]
+
+    monkeypatch.setenv("M3TER_API_TOKEN", "plain-opaque-token")
+    with (
+        OddServer(respond) as server,
+        login(base_url=server.url, org_id="o", clock=fast_clock(100)) as session,
+    ):
+        items = session.pages("products")
+        came = [next(items), next(items)]
+        with pytest.raises(error):
+            next(items)
+        came += items
+        after_the_end = list(items)
+
+    assert [item["id"] for item in came] == ["1", "2", "A1", "A2", "B1", "B2"]
+    assert after_the_end == []
+
+
+def test_a_circle_is_an_error_each_time_that_it_is_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with paging({"": "A", "A": "A"}) as server, session_with(server, monkeypatch) as session:
+        items = session.pages("products")
+        came = [next(items), next(items)]
+        for _ in range(3):
+            with pytest.raises(UnexpectedAnswer, match="circle"):
+                next(items)
+
+    assert [item["id"] for item in came] == ["first", "A"]
+    assert len(server.seen) == 2

@@ -455,7 +455,7 @@ def test_close_forgets_the_token(sandbox: Sandbox, credentials: Credentials) -> 
     session = m3ter_nb.login(credentials, base_url=sandbox.url)
     session.close()
 
-    with pytest.raises(m3ter_nb.M3terError, match="log in first"):
+    with pytest.raises(m3ter_nb.M3terError, match="This session is closed"):
         session.get("products")
 
 

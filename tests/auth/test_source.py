@@ -628,7 +628,7 @@ def test_a_logout_ends_what_the_first_login_was_taken_over_by(
 
     logins.remove("m3ter")
 
-    with pytest.raises(NotLoggedIn, match="log in first"):
+    with pytest.raises(NotLoggedIn, match="was logged out"):
         first.get("products")
 
 
@@ -655,6 +655,38 @@ def test_another_key_or_host_closes_the_first_login_and_the_error_says_so(
     with pytest.raises(NotLoggedIn, match=r"A later login as m3ter closed this session.*m3ter_session"):
         first.get("products")
     assert second.token.permissions
+
+
+def test_what_is_left_of_a_logout_says_so_after_the_next_login_too(
+    logins: Logins, open_login: Callable[..., M3terSession]
+) -> None:
+    first = open_login()
+    logins.add("staging", first, typed=False)
+    begun = first.pages("products")
+    logins.remove("staging")
+    logins.add("staging", open_login(), typed=False)
+
+    said = r"was logged out\. Go on with staging_session, once .*%m3ter_login --name staging"
+    for use in (
+        lambda: first.get("products"),
+        lambda: first.token,
+        lambda: next(begun),
+        first.sdk().products.list,
+    ):
+        with pytest.raises(NotLoggedIn, match=said):
+            use()
+
+
+def test_a_session_that_was_closed_by_hand_says_so_whatever_is_logged_in_later(
+    logins: Logins, open_login: Callable[..., M3terSession]
+) -> None:
+    first = open_login()
+    logins.add("m3ter", first, typed=False)
+    first.close()
+    logins.add("m3ter", open_login(), typed=False)
+
+    with pytest.raises(NotLoggedIn, match="This session is closed"):
+        first.get("products")
 
 
 def test_a_ready_token_given_twice_is_one_login(logins: Logins, sandbox: Sandbox) -> None:

@@ -285,7 +285,7 @@ def test_a_closed_session_is_our_error_at_once(session: M3terSession, sandbox: S
     sdk = session.sdk()
     session.close()
 
-    with pytest.raises(NotLoggedIn, match="log in first"):
+    with pytest.raises(NotLoggedIn, match="This session is closed"):
         sdk.products.list()
     assert len(sandbox.log) == 1
 
@@ -294,7 +294,7 @@ def test_a_closed_session_is_our_error_for_the_async_client_too(session: M3terSe
     sdk = session.async_sdk()
     session.close()
 
-    with pytest.raises(NotLoggedIn, match="log in first"):
+    with pytest.raises(NotLoggedIn, match="This session is closed"):
         finished(sdk.products.list)
 
 
