@@ -67,9 +67,14 @@ class Pages:
     def __iter__(self) -> Self:
         return self
 
+    @property
+    def has_next(self) -> bool:
+        """Whether m3ter has named another page behind the last one that was read."""
+        return not (self._next is None or self._next == "")
+
     def __next__(self) -> list[Any]:
         if self._begun:
-            if self._next is None or self._next == "":
+            if not self.has_next:
                 raise StopIteration
             self._asked["nextToken"] = self._checked_token()
         page = self._session.decode(self._session.exchange("GET", self._path, self._asked))

@@ -146,9 +146,12 @@ def make_call(login: Login, call: Call, say: Callable[[str], None]) -> Any:
         params.setdefault("pageSize", min(call.limit, largest_page(call.path)))
     items = Records(path=call.path)
     try:
-        for page in _with_progress(Pages(session, call.path, params, {}), call.path):
-            items.extend(page if call.limit is None else page[: call.limit - len(items)])
+        pages = Pages(session, call.path, params, {})
+        for page in _with_progress(pages, call.path):
+            room = len(page) if call.limit is None else call.limit - len(items)
+            items.extend(page[:room])
             if len(items) == call.limit:
+                items.limited = pages.has_next or len(page) > room
                 break
     except KeyboardInterrupt:
         items.partial = True

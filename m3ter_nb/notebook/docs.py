@@ -123,6 +123,8 @@ def _matching(words: str, pages: Callable[[], Sequence[Page]]) -> Reference:
     what = "these words" if unknown else words
     count = {0: "Nothing of the API matches", 1: "One operation matches"}
     sections = [_list_of(found[:_MOST_OPERATIONS])] if found else []
+    if len(read) > _MOST_PAGES:
+        notes.append(f"{len(read) - _MOST_PAGES} more pages match: .pages has them all.")
     if read:
         sections.append(
             Section("Pages", [(page.title, Link(page.url, page.url)) for page in read[:_MOST_PAGES]])

@@ -124,11 +124,13 @@ class Records(_Shown, list[Any]):
     Attributes:
         path: the path they were read from, or ``""``; it gives the rows their noun.
         partial: the reading was cut short, so that there are more.
+        limited: no more were asked for, and there are more.
         next_token: the documented cursor of the next page, where there is one.
     """
 
     path: str = ""
     partial: bool = False
+    limited: bool = False
     next_token: str | None = None
 
     def __init__(
@@ -137,10 +139,11 @@ class Records(_Shown, list[Any]):
         *,
         path: str = "",
         partial: bool = False,
+        limited: bool = False,
         next_token: str | None = None,
     ) -> None:
         super().__init__(map(_with_views, items))
-        self.path, self.partial, self.next_token = path, partial, next_token
+        self.path, self.partial, self.limited, self.next_token = path, partial, limited, next_token
 
     @overload
     def __getitem__(self, index: SupportsIndex, /) -> Any: ...
@@ -160,7 +163,9 @@ class Records(_Shown, list[Any]):
 
     def copy(self) -> Records:
         """Return a shallow copy that is as complete, or as partial, as this list."""
-        return Records(self, path=self.path, partial=self.partial, next_token=self.next_token)
+        return Records(
+            self, path=self.path, partial=self.partial, limited=self.limited, next_token=self.next_token
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas DataFrame, one row per entity, the useful columns first.
@@ -181,6 +186,8 @@ class Records(_Shown, list[Any]):
         notes = []
         if self.partial:
             notes.append("partial: the reading was cut short, there are more")
+        elif self.limited:
+            notes.append("there are more: --all reads them, or a larger --limit")
         elif self.next_token:
             notes.append("more pages: add --all")
         return table_of_rows(self, noun=noun_of(self.path), notes=notes, columns=columns)

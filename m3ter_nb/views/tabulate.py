@@ -74,7 +74,7 @@ def table_of_entity(entity: Mapping[str, Any], *, notes: Iterable[str] = ()) -> 
     ]
     lines = list(notes)
     if len(fields) > FULL_ROWS:
-        lines.insert(0, f"the first {FULL_ROWS} fields")
+        lines.insert(0, f"the first {FULL_ROWS} fields; there are more")
     if not rows:
         lines.insert(0, "no fields")
     return Table(["field", "value"], rows, frozenset(), lines, row_headings=True)

@@ -469,6 +469,31 @@ def test_all_follows_the_pages_and_limit_stops(shell: InteractiveShell, sandbox_
     assert [item["code"] for item in run(shell, "%m3ter GET products --limit 3")] == ["p4", "p3", "p2"]
 
 
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("--limit 3", True),
+        ("--limit 4 pageSize=3", True),  # in the middle of a page
+        ("--limit 5", False),
+        ("--limit 5 pageSize=2", False),
+        ("--limit 6", False),
+        ("--all", False),
+    ],
+)
+def test_a_limited_list_says_whether_there_are_more(
+    shell: InteractiveShell, sandbox_environ: Sandbox, line: str, *, more: bool
+) -> None:
+    run(shell, "%m3ter_login")
+    for number in range(5):
+        shell.user_ns["m3ter_session"].post("products", json={"name": "P", "code": f"p{number}"})
+
+    shown = run(shell, f"%m3ter GET products {line}")
+
+    assert shown.limited is more
+    for text in (str(shown), shown._repr_html_(), str(shown.copy())):
+        assert ("there are more: --all reads them, or a larger --limit" in text) is more
+
+
 def break_off_after_three(shell: InteractiveShell, happens: Callable[[], object]) -> None:
     """Log in, make five products, and have something happen where a second page is asked for."""
     run(shell, "%m3ter_login")

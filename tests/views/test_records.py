@@ -197,7 +197,7 @@ def test_an_entity_is_a_two_column_table_in_html() -> None:
 def test_an_entity_of_many_fields_is_cut_and_one_of_none_says_so() -> None:
     lines = str(Record({f"field{index}": index for index in range(100)})).splitlines()
 
-    assert lines[59:] == ["field59  59", "the first 60 fields"]
+    assert lines[59:] == ["field59  59", "the first 60 fields; there are more"]
     assert str(Record()) == "no fields"
 
 
