@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["M3terMagics", "load", "unload"]
 
 _FAULTS = ("fail", "delay", "drop", "cut", "expire", "refuse", "accept", "clear")
-_SANDBOX_ACTIONS = ("start", "stop", "status", "reset", "log", *_FAULTS)
+_SANDBOX_ACTIONS = ("start", "stop", "status", "assumptions", "reset", "log", *_FAULTS)
 
 
 def _profile_names() -> list[str]:
@@ -319,7 +319,7 @@ class M3terMagics(Magics):
         """Run a m3ter twin on this machine, with public demo credentials: everything can be tried without an account.
 
         It sets M3TER_BASE_URL, M3TER_API_KEY, M3TER_API_SECRET and M3TER_ORG_ID in this kernel, and takes them back on
-        stop. status lists what it assumes about m3ter where the documentation is silent; log shows its latest
+        stop. assumptions lists what it assumes about m3ter where the documentation is silent; log shows its latest
         requests; reset empties it.
 
         Trouble on demand, for lessons: fail 503, delay 2, drop, cut, expire (all tokens), refuse and accept (a key),

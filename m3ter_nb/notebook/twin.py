@@ -25,6 +25,7 @@ VALUED_FAULTS = ("fail", "delay", "refuse", "accept")
 
 # Seconds (https://docs.m3ter.com/api/authentication).
 _DOCUMENTED_LIFETIME = 18_000
+_WHAT_ELSE = "%m3ter_sandbox assumptions lists what it assumes where m3ter's documentation is silent."
 
 
 N = TypeVar("N", int, float)
@@ -194,7 +195,7 @@ class SandboxControl:
         """Do what ``%m3ter_sandbox`` was asked to; return a status to show, or a sentence to say.
 
         Args:
-            action: ``start``, ``stop``, ``status``, ``reset``, ``log``, or a kind of :meth:`fault`.
+            action: ``start``, ``stop``, ``status``, ``assumptions``, ``reset``, ``log``, or a kind of :meth:`fault`.
             value: of a fault that takes one.
             options: ``port``, ``token_lifetime`` and ``visible_after`` for ``start``; ``times``, ``path`` and ``retry_after`` for a fault.
 
@@ -213,7 +214,9 @@ class SandboxControl:
             case "reset":
                 self.reset()
             case "status":
-                return self.status(assumptions=True)
+                return self.status(_WHAT_ELSE)
+            case "assumptions":
+                return self.assumptions()
             case kind:
                 return self.fault(
                     kind, value, **{name: options[name] for name in ("times", "path", "retry_after")}
@@ -235,16 +238,24 @@ class SandboxControl:
             self._sandbox = None
         return running is not None
 
-    def status(self, *, assumptions: bool = False) -> SandboxStatus:
-        """Say where it is and how to log in; with every assumption it makes about m3ter, if asked."""
+    def assumptions(self) -> SandboxStatus:
+        """List what it assumes about m3ter."""
+        sandbox = self._needed()
+        assumed = sandbox.assumptions
+        notes = tuple(f"- {text}" for text in assumed)
+        return SandboxStatus(
+            f"Where m3ter's documentation is silent, the sandbox assumes {len(assumed)} things:",
+            notes=notes,
+            sandbox=sandbox,
+        )
+
+    def status(self, *notes: str) -> SandboxStatus:
+        """Say where it is and how to log in, and what else is to be said."""
         sandbox = self.running
         if sandbox is None:
             return SandboxStatus("No sandbox runs in this kernel; %m3ter_sandbox starts one.")
         environ = sandbox.environ
-        notes: tuple[str, ...] = (f"{', '.join(sorted(environ))} point here until %m3ter_sandbox stop.",)
-        if assumptions:
-            notes += ("Where m3ter's documentation is silent, the sandbox assumes:",)
-            notes += tuple(f"- {text}" for text in sandbox.assumptions)
+        here = f"{', '.join(sorted(environ))} point here until %m3ter_sandbox stop."
         card = make_card(
             "m3ter sandbox, on this machine alone",
             {
@@ -256,7 +267,7 @@ class SandboxControl:
                 "Requests so far": str(len(sandbox.log)),
             },
             badge=SANDBOX,
-            notes=notes,
+            notes=(here, *notes),
         )
         return SandboxStatus(card.title, card.lines, card.notes, card.badge, sandbox)
 

@@ -83,6 +83,17 @@ def test_a_title_is_one_line_without_controls_and_html_stays_text() -> None:
     assert "<img" not in shown._repr_html_()
 
 
+@pytest.mark.parametrize(("count", "said"), [(10, ""), (13, "3 more pages match: .pages has them all.")])
+def test_pages_that_are_left_out_are_said(count: int, said: str) -> None:
+    shown = look_up(
+        "red", lambda: [Page(f"red {number}", "https://docs.example.com/x") for number in range(count)]
+    )
+
+    assert ("more pages match" in repr(shown)) is bool(said)
+    assert said in repr(shown)
+    assert len(shown.pages) == count
+
+
 def test_a_huge_hostile_index_is_read_in_linear_time() -> None:
     assert pages_of("- [" * 300_000 + "\n" + "- [x](" * 100_000 + "\n[" * 100_000, "") == []
 
