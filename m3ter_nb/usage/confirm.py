@@ -22,7 +22,7 @@ from m3ter_nb.usage.journal import UNKNOWN
 from m3ter_nb.usage.measurements import DIGEST_BYTES, digest
 from m3ter_nb.usage.submission import EXPECTED, Fate
 from m3ter_nb.wire.download import download
-from m3ter_nb.wording import either
+from m3ter_nb.wording import either, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -144,6 +144,11 @@ class Confirmation:
         conflicts = submission.count(Fate.CONFLICT)
         submission.notes += [_UNVERIFIED] if submission.unverified else []
         submission.notes += [_CONFLICTS] if conflicts else []
+        if submission.count(Fate.ALREADY) and self._late is not None and not self._late.total:
+            submission.notes.append(
+                "The journal says that m3ter has accepted rows, and m3ter has none of them. Where it was emptied since, as a "
+                f"sandbox is that starts anew, another {option('journal')} sends them again."
+            )
         if not submission.confirmed:
             submission.notes.append("sent.confirm() asks again, now or later.")
         if self.raises and (conflicts or submission.count(Fate.REFUSED)):

@@ -88,7 +88,7 @@ class Job:
             return None
         if self.options.journal != "auto":
             return Path(self.options.journal)
-        return journal_path(self.source.folder, self.reader.org_id, self.meter.code)
+        return journal_path(self.source.folder, self.reader.org_id, self.meter.code, self.reader.base_url)
 
     def open_journal(self, channel: Channel) -> Journal | None:
         """Open the journal; None where none is wanted, or none can be kept."""

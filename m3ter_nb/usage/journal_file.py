@@ -10,6 +10,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from m3ter_nb.wire.hosts import is_loopback, origin
+
 __all__ = ["NoJournal", "journal_path", "make_private"]
 
 #: File systems on which SQLite's locks or shared memory do not work.
@@ -24,11 +26,17 @@ class NoJournal(Exception):
     """A journal cannot be kept here; the text says why."""
 
 
-def journal_path(folder: Path | None, org_id: str, meter: str) -> Path:
-    """Return where the journal of a meter is kept: below the files' folder, else the working directory."""
+def journal_path(folder: Path | None, org_id: str, meter: str, base_url: str) -> Path:
+    """Return where the journal of a meter is kept: below the files' folder, else the working directory.
+
+    A sandbox has a port of its own each time, and one organization: each gets a journal of its own.
+    """
     name = re.sub(r"[^\w-]", "_", meter)[:60]
     if name != meter:  # of two codes that differ in what a file's name cannot hold, each has its own
         name += f"-{blake2b(meter.encode(), digest_size=4).hexdigest()}"
+    _, host, port = origin(base_url)
+    if is_loopback(host):
+        name += f"-{port}"
     return (folder or Path.cwd()) / ".m3ter" / f"usage-{org_id[:8]}-{name}.sqlite"
 
 

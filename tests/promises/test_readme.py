@@ -14,7 +14,7 @@ import pytest
 
 from m3ter_nb.notebook.call_line import OPTIONS
 from m3ter_nb.notebook.options import candidates
-from m3ter_nb.sandbox import DEMO_SECRET
+from m3ter_nb.sandbox import DEMO_ORG_ID, DEMO_SECRET
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -102,14 +102,49 @@ def test_the_scripts_run(sandbox_environ: Sandbox, tmp_path: Path) -> None:
     path = tmp_path / "script.py"
     scripts = [text for heading, language, text in BLOCKS if language == "python" and heading != PROFILE]
     printed = []
-    for script in scripts:
+    for script in [*scripts, *scripts]:
         path.write_text(script)
         done = subprocess.run(
-            [sys.executable, str(path)], capture_output=True, text=True, timeout=60, check=True
+            [sys.executable, str(path)], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
         )
+        assert done.stderr == ""
         printed.append(done.stdout)
 
-    assert printed[0] == "Storage\n"
+    (listed, _, sent), (listed_again, _, sent_again) = printed[:3], printed[3:]
+    assert listed == listed_again == f"Logged in to {DEMO_ORG_ID}\nStorage\n"
+    (told,) = re.findall(r"^It says `(.*)\.`", README, re.MULTILINE)
+    assert "60 rows for api_calls: all can be sent." in sent
+    assert told in sent
+    assert "60 ingested, 60 of them were there already" in sent_again
+    assert "Empty DataFrame" not in sent
+
+
+@pytest.mark.slow
+def test_a_script_gets_a_sandbox_as_the_readme_says(tmp_path: Path) -> None:
+    ((*words, _port),) = (shlex.split(block, comments=True) for block in blocks("bash", TOUR))
+    script = tmp_path / "script.py"
+    script.write_text(next(text for heading, _, text in BLOCKS if heading == TOUR and "import" in text))
+    command = [sys.executable, *words[1:], "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as sandbox:
+        assert sandbox.stdout is not None
+        lines = [sandbox.stdout.readline() for _ in range(6)]
+        exports = dict(
+            line.removeprefix("export ").strip().split("=", 1) for line in lines if "export" in line
+        )
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("M3TER_")}
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            env=environ | exports,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            cwd=tmp_path,
+        )
+        sandbox.terminate()
+
+    assert len(exports) == 4
+    assert done.stdout == f"Logged in to {DEMO_ORG_ID}\n"
 
 
 @pytest.mark.slow
@@ -153,6 +188,8 @@ def test_a_shell_command_is_one_that_the_project_has(command: str) -> None:
             assert (ROOT / re.findall(r"notebooks/\S+", command)[0]).is_file()
         case ["git", "clone", *_, "m3ter_nb"] | ["cd", "m3ter_nb"]:
             pass
+        case ["python", "-m", "m3ter_nb.sandbox", "--port", "8765"]:
+            pass  # it is run below
         case ["pip", "install", requirement]:
             name, _, source = requirement.partition(" @ ")
             assert name == "m3ter-nb[lab]"

@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,7 +22,7 @@ from m3ter_nb.errors import Interrupted, InvalidArgument
 from m3ter_nb.usage import journal as journals
 from m3ter_nb.usage.journal import Journal
 from m3ter_nb.usage.journal_file import journal_path
-from usage_frames import usage
+from usage_frames import usage, used_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ SCRIPT = """
 import sys
 import m3ter_nb
 sys.path.insert(0, {helpers!r})
-from usage_frames import usage
+from usage_frames import usage, used_of
 with m3ter_nb.login() as session:
     print("ready", flush=True)
     session.submit_usage(usage({rows}), "api_requests", rate=({rate}, 300000), confirm=0, journal="run.sqlite")
@@ -117,7 +118,10 @@ def test_the_journal_is_in_a_folder_of_its_own_that_git_leaves_alone(used: Used)
     sent = used.submit(usage(5))
     assert sent.journal is not None
 
-    assert sent.journal == Path.cwd() / ".m3ter" / "usage-5a4db0c5-api_requests.sqlite"
+    assert (
+        sent.journal
+        == Path.cwd() / ".m3ter" / f"usage-5a4db0c5-api_requests-{urlsplit(used.sandbox.url).port}.sqlite"
+    )
     assert (sent.journal.parent / ".gitignore").read_text() == "*\n"
     assert sent.journal.parent.stat().st_mode & 0o777 == 0o700
     assert sent.journal.stat().st_mode & 0o777 == 0o600
@@ -369,8 +373,30 @@ def test_the_check_makes_no_journal(used: Used) -> None:
 
 def test_meters_with_names_that_no_file_can_have_get_journals_of_their_own() -> None:
     paths = {
-        journal_path(None, "org-id-of-36", code).name for code in ("a/b", "a b", "a_b", "../x", "é", "x" * 80)
+        journal_path(None, "org-id-of-36", code, "https://api.m3ter.com").name
+        for code in ("a/b", "a b", "a_b", "../x", "é", "x" * 80)
     }
 
     assert len(paths) == 6
     assert all("/" not in name for name in paths)
+
+
+def test_each_sandbox_has_a_journal_of_its_own() -> None:
+    ports = {journal_path(None, "o", "m", f"http://127.0.0.1:{port}").name for port in (8000, 8001)}
+
+    assert len(ports) == 2
+
+
+def test_rows_that_m3ter_has_forgotten_are_told_from_rows_that_show_late(used: Used) -> None:
+    frame = usage(20)
+    used.submit(frame)
+    used.sandbox.reset()
+    used_of(used.session, used.sandbox)
+
+    sent = used.submit(frame, confirm=0.1)
+    late = used.submit(usage(5, seed=2), confirm=0.1)
+
+    assert (sent.already, sent.ingested, sent.confirmed) == (20, 0, False)
+    assert "another journal= sends them again" in repr(sent)
+    assert "another journal=" not in repr(late)
+    assert used.submit(frame, journal="other.sqlite").accepted == 20
