@@ -25,6 +25,7 @@ from m3ter_nb.auth.profiles import (
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, M3terError
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.notebook.logins import Login
+from m3ter_nb.spelling import printable
 from m3ter_nb.wording import on_a_line
 
 if TYPE_CHECKING:
@@ -126,8 +127,7 @@ def _forget(profile: str) -> None:
 
 
 def _say(text: str) -> None:
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stdout.write(printable(text) + "\n")
 
 
 if __name__ == "__main__":

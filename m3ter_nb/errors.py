@@ -41,6 +41,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from m3ter_nb.spelling import literal, printable, spell_out
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -90,6 +92,13 @@ class M3terError(Exception):
 
     items: list[Any] | None = None
 
+    def __str__(self) -> str:
+        """Return the message, as one line that any terminal takes: parts of it may come from elsewhere."""
+        return printable(spell_out(super().__str__()))
+
+    def __repr__(self) -> str:
+        return literal(super().__repr__())
+
     def _render_traceback_(self) -> list[str]:
         """Show one line instead of a traceback (IPython's protocol for tidy errors)."""
         return [f"{type(self).__name__}: {self}"]
@@ -118,6 +127,12 @@ def _unpickled(kind: type[M3terError], args: tuple[Any, ...], state: dict[str, A
 
 class M3terWarning(UserWarning):
     """A call that is likely to mean something else than was meant: a filter or a field that the API does not know."""
+
+    def __str__(self) -> str:
+        return printable(spell_out(super().__str__()))
+
+    def __repr__(self) -> str:
+        return literal(super().__repr__())
 
 
 class Interrupted(KeyboardInterrupt):

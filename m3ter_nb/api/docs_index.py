@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from m3ter_nb._version import __version__
 from m3ter_nb.errors import ConnectionFailed
 from m3ter_nb.hiding import without_frames
+from m3ter_nb.spelling import with_literal_repr
 from m3ter_nb.wire.hosts import checked_base_url, origin
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _ENTRY: Final = re.compile(r"\s*[-*] \[([^\]]*)\]\(([^()\s]+)\)")
 _LINK: Final = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/[A-Za-z0-9/._~%+#=&?,-]*", re.ASCII)
 
 
+@with_literal_repr
 class Page(NamedTuple):
     """A page of the documentation.
 

@@ -19,6 +19,7 @@ from m3ter_nb.errors import (
     UnexpectedAnswer,
 )
 from m3ter_nb.hiding import without_frames
+from m3ter_nb.spelling import with_literal_repr
 from m3ter_nb.wire.encoding import decode_body, encode_body, query_of, settle_query
 from m3ter_nb.wording import either
 
@@ -53,6 +54,7 @@ _REMEMBERED_VERSIONS = 20_000
 _JSON = {"Content-Type": "application/json"}
 
 
+@with_literal_repr
 class M3terSession:
     """Calls to one organization of m3ter, with a token that is kept fresh.
 

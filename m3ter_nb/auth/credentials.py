@@ -8,6 +8,7 @@ from typing import Never
 from m3ter_nb.auth.cleaning import KEY_ID, SECRET, Kind, clean
 from m3ter_nb.errors import CredentialsError, CredentialsMissing, InvalidArgument
 from m3ter_nb.hiding import Sealed, without_frames
+from m3ter_nb.spelling import with_literal_repr
 
 __all__ = ["Credentials", "looks_like_token"]
 
@@ -15,6 +16,7 @@ __all__ = ["Credentials", "looks_like_token"]
 _CONTROL = ("Cc", "Cs")
 
 
+@with_literal_repr
 class Credentials:
     """The Access Key ID and API Secret of one service user.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from m3ter_nb.auth.variables import VARIABLES
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.hiding import without_frames
+from m3ter_nb.spelling import with_literal_repr
 
 __all__ = ["EnvFile", "find_dotenv", "read_dotenv"]
 
@@ -27,6 +28,7 @@ _MOST_LINES = 10_000
 PIPE_TIMEOUT = 10.0
 
 
+@with_literal_repr
 class EnvFile:
     """A ``.env`` that was come upon.
 

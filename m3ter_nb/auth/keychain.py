@@ -18,6 +18,7 @@ from m3ter_nb.auth.cleaning import BASE_URL, ORG_ID, clean
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.errors import InvalidArgument, KeychainUnavailable, M3terError
 from m3ter_nb.hiding import Sealed, without_frames
+from m3ter_nb.spelling import with_literal_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ _ANSWER_TIMEOUT = 3.0
 _LEAST_PRIORITY = 1
 
 
+@with_literal_repr
 @dataclass(frozen=True, slots=True, repr=False)
 class Entry:
     """What is remembered of one profile.

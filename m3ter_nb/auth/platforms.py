@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from m3ter_nb.auth.variables import HOST_VARIABLE, KEY_VARIABLE, ORG_VARIABLE, SECRET_VARIABLE, TOKEN_VARIABLE
 from m3ter_nb.hiding import without_frames
+from m3ter_nb.spelling import with_literal_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ _BINDER_VARIABLES = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_U
 _DATABRICKS_SCOPE = "m3ter"
 
 
+@with_literal_repr
 @dataclass(frozen=True, slots=True, repr=False)
 class PlatformSecrets:
     """What a platform gave.

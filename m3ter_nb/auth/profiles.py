@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from m3ter_nb.auth.keychain import KEYCHAIN, Entry, Keychain
 from m3ter_nb.auth.platforms import not_the_user_s
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, KeychainUnavailable
+from m3ter_nb.spelling import with_literal_repr
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url
 from m3ter_nb.wording import option
 
@@ -51,6 +52,7 @@ _DEMO_KEY_IDS = frozenset({"sandbox-demo-key-id", "sandbox-narrow-key-id"})
 _INSTEAD = "Set M3TER_API_KEY and M3TER_API_SECRET in the environment or in a .env file instead."
 
 
+@with_literal_repr
 @dataclass(frozen=True)
 class Profile:
     """What the list says of a remembered login.

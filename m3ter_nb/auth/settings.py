@@ -33,6 +33,7 @@ from m3ter_nb.errors import (
     UnsafeDestination,
 )
 from m3ter_nb.hiding import without_frames
+from m3ter_nb.spelling import with_literal_repr
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = ["ENVIRONMENT", "Settings", "find_host", "find_settings", "read_enviro
 ENVIRONMENT = "the environment"
 
 
+@with_literal_repr
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """What one source says, all of it from one place.

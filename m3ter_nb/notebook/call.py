@@ -9,7 +9,7 @@ from m3ter_nb.api.doubts import doubts
 from m3ter_nb.api.operations import largest_page, reads_only
 from m3ter_nb.api.pages import Pages
 from m3ter_nb.errors import ConfirmationNeeded, M3terError
-from m3ter_nb.views.foreign import spell_out
+from m3ter_nb.spelling import spell_out
 from m3ter_nb.views.records import Records, as_records
 
 if TYPE_CHECKING:

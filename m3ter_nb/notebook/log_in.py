@@ -20,6 +20,7 @@ from m3ter_nb.notebook.by_prompt import ask_credentials, confirm_host
 from m3ter_nb.notebook.login_options import keep_login
 from m3ter_nb.notebook.logins import DEFAULT_NAME
 from m3ter_nb.notebook.status import login_card, login_sentence
+from m3ter_nb.spelling import with_literal_repr
 from m3ter_nb.views.card import Card
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Desk(NamedTuple):
     idle: Callable[[], float] = float
 
 
+@with_literal_repr
 class LoginHandle:
     """What ``%m3ter_login`` returns: it says how the login went, has its ``session``, and can be awaited.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Never
 
 from m3ter_nb.errors import InvalidArgument, M3terError, NotLoggedIn
+from m3ter_nb.spelling import printable, spell_out
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,7 +35,7 @@ class NotYet:
         self._advice = advice
 
     def __repr__(self) -> str:
-        return f"<not logged in yet: {self._advice()}>"
+        return printable(spell_out(f"<not logged in yet: {self._advice()}>"))
 
     def __getattr__(self, name: str) -> Never:
         if name.startswith("_"):  # inspectors and IPython's display ask for these

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from m3ter_nb.spelling import printable, spell_out, with_literal_repr
+from m3ter_nb.views.foreign import cell_width
 from m3ter_nb.wording import is_on_a_line, option
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ MEANINGS: Final = {
 }
 
 
+@with_literal_repr
 @dataclass(slots=True)
 class Finding:
     """One kind of trouble in one column.
@@ -170,20 +173,23 @@ class UsageReport:
         ]
 
     def __repr__(self) -> str:
-        lines = [self.headline(), *(f"  {label:<9} {value}" for label, value in self.facts())]
+        lines = [
+            spell_out(self.headline()),
+            *(f"  {label:<9} {spell_out(value)}" for label, value in self.facts()),
+        ]
         for title, findings in (("problems", self.found_problems), ("warnings", self.found_warnings)):
             if findings:
                 lines += [f"{title}:", *_aligned([each.cells() for each in findings])]
-        return "\n".join([*lines, *self.notes])
+        return printable("\n".join([*lines, *map(spell_out, self.notes)]))
 
     def _repr_html_(self) -> str:
-        parts = [f"<p><strong>{escape(self.headline())}</strong></p>"]
-        facts = " · ".join(f"{escape(label)} {escape(value)}" for label, value in self.facts())
+        parts = [f"<p><strong>{_shown(self.headline())}</strong></p>"]
+        facts = " · ".join(f"{escape(label)} {_shown(value)}" for label, value in self.facts())
         parts += [f"<p>{facts}</p>"] if facts else []
         for title, findings in (("problem", self.found_problems), ("warning", self.found_warnings)):
             if findings:
                 parts.append(_table(title, findings))
-        parts += [f"<p>{escape(note)}</p>" for note in self.notes]
+        parts += [f"<p>{_shown(note)}</p>" for note in self.notes]
         return f'<div class="tex2jax_ignore mathjax_ignore">{"".join(parts)}</div>'
 
 
@@ -216,11 +222,19 @@ def _frame(kind: str, findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def _aligned(lines: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
+    shown = [[spell_out(cell) for cell in line] for line in lines]
+    widths = [max(map(cell_width, column)) for column in zip(*shown, strict=True)]
     return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
+        "  "
+        + "  ".join(
+            cell + " " * (width - cell_width(cell)) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
+        for line in shown
     ]
+
+
+def _shown(text: str) -> str:
+    return escape(spell_out(text))
 
 
 def _table(title: str, findings: Sequence[Finding]) -> str:
@@ -230,7 +244,7 @@ def _table(title: str, findings: Sequence[Finding]) -> str:
     )
     rows = "".join(
         "<tr>"
-        + "".join(f'<td style="text-align: left">{escape(cell)}</td>' for cell in each.cells())
+        + "".join(f'<td style="text-align: left">{_shown(cell)}</td>' for cell in each.cells())
         + "</tr>"
         for each in findings
     )

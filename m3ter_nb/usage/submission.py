@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from m3ter_nb.spelling import printable, spell_out
 from m3ter_nb.usage.report import counted, duration
 
 if TYPE_CHECKING:
@@ -219,11 +220,11 @@ class Submission:
         return f"{self.expected:,} accepted, of which m3ter has counted {self.ingested:,} so far: not yet confirmed"
 
     def __repr__(self) -> str:
-        return "\n".join([self.headline(), *self.notes])
+        return printable("\n".join(map(spell_out, [self.headline(), *self.notes])))
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return f'<div class="tex2jax_ignore mathjax_ignore"><p>{escape(self.headline())}</p>{notes}</div>'
+        lines = "".join(f"<p>{escape(spell_out(line))}</p>" for line in [self.headline(), *self.notes])
+        return f'<div class="tex2jax_ignore mathjax_ignore">{lines}</div>'
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without what holds the login and the rows."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from m3ter_nb.views.foreign import spell_out
+from m3ter_nb.spelling import printable, spell_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,10 +67,14 @@ class Card:
     badge: str = ""
 
     def __repr__(self) -> str:
-        width = max((len(label) for label, _ in self.lines), default=0)
+        labels = [spell_out(label) for label, _ in self.lines]
+        width = max(map(len, labels), default=0)
         title = f"{self.title}  [{self.badge}]" if self.badge else self.title
-        rows = [f"  {label:<{width}}  {spell_out(value)}" for label, value in self.lines]
-        return "\n".join([spell_out(title), *rows, *map(spell_out, self.notes)])
+        rows = [
+            f"  {label:<{width}}  {spell_out(value)}"
+            for label, (_, value) in zip(labels, self.lines, strict=True)
+        ]
+        return printable("\n".join([spell_out(title), *rows, *map(spell_out, self.notes)]))
 
     def _repr_html_(self) -> str:
         danger = self.badge == PRODUCTION

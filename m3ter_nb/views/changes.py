@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from m3ter_nb.views.foreign import cut, spell_out
+from m3ter_nb.spelling import spell_out
+from m3ter_nb.views.foreign import cut
 from m3ter_nb.views.masks import MASK, masked, names_secret
 
 if TYPE_CHECKING:

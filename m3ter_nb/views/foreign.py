@@ -1,46 +1,8 @@
-r"""Text that came from elsewhere, made fit to be shown: what could deceive is spelled out, and widths are cells.
-
-Names in any script stay as they are, with their wide spaces and joiners. What would move the cursor, start a line or
-a terminal sequence, or turn the direction of writing is spelled out instead (``\x1b``, ``\u202e``), and so is half of
-a surrogate pair, which no file or terminal takes.
-"""
+"""Text that came from elsewhere, measured in the character cells of a terminal, cut and wrapped."""
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
-__all__ = ["cell_width", "cut", "spell_for", "spell_out", "wrap"]
-
-# Controls (Cc), the line and paragraph separator, Bidi_Control (Unicode Annex 9) and surrogates (Cs).
-_DECEIVING: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-_IN_ASCII: Final = str.maketrans({"…": "...", "•": "*", "─": "-"})
-
-
-def spell_out(text: str) -> str:
-    """Return a text as it may be shown on one line, in a terminal and (escaped as HTML) in a page.
-
-    It takes linear time; where nothing is to be spelled out, the text comes back as it is.
-    """
-    return text if text.isprintable() else _DECEIVING.sub(_spelled, text)
-
-
-def spell_for(encoding: str, text: str) -> str:
-    """Return a text as an encoding can hold it: our own marks in ASCII, other characters spelled out."""
-    try:
-        text.encode(encoding)
-    except LookupError:
-        return spell_for("ascii", text)
-    except UnicodeEncodeError:
-        return text.translate(_IN_ASCII).encode(encoding, "backslashreplace").decode(encoding)
-    return text
-
-
-def _spelled(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+__all__ = ["cell_width", "cut", "wrap"]
 
 
 def cell_width(text: str) -> int:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol, SupportsIndex, overload
 
+from m3ter_nb.spelling import literal, output_encoding
 from m3ter_nb.views.frame import frame_of
 from m3ter_nb.views.masks import masked, may_hold_secrets
-from m3ter_nb.views.table import MAX_COLUMNS, output_encoding, terminal_width
+from m3ter_nb.views.table import MAX_COLUMNS, terminal_width
 from m3ter_nb.views.tabulate import noun_of, table_of_entity, table_of_rows
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class _Shown:
         return self._text()
 
     def __repr__(self) -> str:
-        literal = super().__repr__()
-        return repr(masked(self)) if may_hold_secrets(literal) else literal
+        text = super().__repr__()
+        return literal(repr(masked(self)) if may_hold_secrets(text) else text)
 
 
 class Record(_Shown, dict[str, Any]):

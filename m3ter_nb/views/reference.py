@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from m3ter_nb.views.foreign import cell_width, spell_out, wrap
+from m3ter_nb.spelling import printable, spell_out
+from m3ter_nb.views.foreign import cell_width, wrap
 from m3ter_nb.views.table import terminal_width
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ class Reference:
 
     def __repr__(self) -> str:
         width = terminal_width()
-        parts = ["\n".join([spell_out(self.title), *([self.link] if self.link else [])])]
+        parts = ["\n".join(map(spell_out, filter(None, (self.title, self.link))))]
         parts += ["\n".join(_section_lines(section, width)) for section in self.sections]
         if self.notes:
             parts.append("\n".join(line for note in self.notes for line in wrap(spell_out(note), width)))
-        return "\n\n".join(parts)
+        return printable("\n\n".join(parts))
 
     def _repr_html_(self) -> str:
         link = f" <a {_anchor(self.link)}>documentation</a>" if self.link else ""
@@ -77,9 +78,9 @@ class Reference:
 
 
 def _section_lines(section: Section, width: int) -> Iterable[str]:
-    yield section.heading
+    yield spell_out(section.heading)
     indent = " " * _INDENT
-    yield from (indent + line for line in section.code.splitlines())
+    yield from (indent + spell_out(line) for line in section.code.split("\n") if section.code)
     rows = [[_text(cell) for cell in row] for row in section.rows]
     widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -93,8 +94,9 @@ def _section_lines(section: Section, width: int) -> Iterable[str]:
 
 
 def _section_html(section: Section) -> str:
-    heading = f'<div style="margin-top:10px"><strong>{escape(section.heading)}</strong></div>'
-    code = f'<pre style="margin:4px 0">{escape(section.code)}</pre>' if section.code else ""
+    heading = f'<div style="margin-top:10px"><strong>{escape(spell_out(section.heading))}</strong></div>'
+    code = "\n".join(map(spell_out, section.code.split("\n")))
+    code = f'<pre style="margin:4px 0">{escape(code)}</pre>' if code else ""
     rows = "".join(
         '<tr style="background:none">'
         + "".join(f'<td style="{_CELL}">{_html(cell)}</td>' for cell in row)
@@ -115,4 +117,4 @@ def _html(cell: str | Link) -> str:
 
 
 def _anchor(url: str) -> str:
-    return f'href="{escape(url)}" target="_blank" rel="noopener noreferrer"'
+    return f'href="{escape(spell_out(url))}" target="_blank" rel="noopener noreferrer"'

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from m3ter_nb.spelling import spell_for
 from m3ter_nb.views.columns import FIRST, comes_last
-from m3ter_nb.views.foreign import cell_width, cut, spell_for, wrap
+from m3ter_nb.views.foreign import cell_width, cut, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["MAX_COLUMNS", "Table", "output_encoding", "terminal_width"]
+__all__ = ["MAX_COLUMNS", "Table", "terminal_width"]
 
 MAX_COLUMNS: Final = 12
 """Columns in the HTML table; the text table shows what fits the width."""
@@ -220,11 +221,6 @@ def terminal_width() -> int:
     if sys.stdout is not None and sys.stdout.isatty():
         return max(shutil.get_terminal_size().columns, 20)
     return _NON_TERMINAL_WIDTH
-
-
-def output_encoding() -> str:
-    """Return the encoding that ``print`` writes in: UTF-8, but on terminals and pipes of an older kind."""
-    return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def _wrapped(notes: Sequence[str], width: int) -> list[str]:

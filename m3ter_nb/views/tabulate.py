@@ -12,8 +12,9 @@ import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
+from m3ter_nb.spelling import spell_out
 from m3ter_nb.views.columns import FIRST, column_order
-from m3ter_nb.views.foreign import cut, spell_out
+from m3ter_nb.views.foreign import cut
 from m3ter_nb.views.masks import MASK, mask, names_secret
 from m3ter_nb.views.table import MAX_COLUMNS, Table
 

@@ -27,6 +27,7 @@ from m3ter_nb.errors import (
     excerpt,
 )
 from m3ter_nb.hiding import without_frames
+from m3ter_nb.spelling import with_literal_repr
 from m3ter_nb.wire.answer import Answer
 from m3ter_nb.wire.body import ACCEPTED_ENCODING
 from m3ter_nb.wire.bounds import Allowance, Deadline, TooLong
@@ -102,6 +103,7 @@ class _Request(NamedTuple):
 _open: weakref.WeakSet[Transport] = weakref.WeakSet()
 
 
+@with_literal_repr
 class Transport:
     """Pooled connections to one m3ter API and its ingest host.
 

@@ -9,7 +9,8 @@ import wcwidth
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from m3ter_nb.views.foreign import cell_width, cut, spell_out, wrap
+from m3ter_nb.spelling import spell_out
+from m3ter_nb.views.foreign import cell_width, cut, wrap
 
 TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 

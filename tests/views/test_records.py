@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from IPython.lib.pretty import pretty
 from wcwidth import wcswidth
 
-from m3ter_nb.views.foreign import spell_out
+from m3ter_nb.spelling import spell_out
 from m3ter_nb.views.records import Record, Records, as_records
 from m3ter_nb.views.tabulate import HEAD_ROWS, table_of_entity, table_of_rows
 

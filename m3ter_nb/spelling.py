@@ -1,0 +1,88 @@
+r"""Text made fit to be shown: what could deceive is spelled out, and so is what standard output cannot write.
+
+Names in any script stay as they are, with their wide spaces and joiners. What would move the cursor, start a line or
+a terminal sequence, or turn the direction of writing is spelled out instead (``\x1b``, ``\u202e``), and so is half of
+a surrogate pair, which no file or terminal takes.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import wraps
+from typing import Any, Final, TypeVar
+
+__all__ = ["literal", "output_encoding", "printable", "spell_for", "spell_out", "with_literal_repr"]
+
+T = TypeVar("T")
+
+# Controls (Cc), the line and paragraph separator, Bidi_Control (Unicode Annex 9) and surrogates (Cs).
+_DECEIVING: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+_IN_ASCII: Final = str.maketrans({"…": "...", "•": "*", "─": "-"})
+
+
+def spell_out(text: str) -> str:
+    """Return a text as it may be shown on one line, in a terminal and (escaped as HTML) in a page.
+
+    It takes linear time; where nothing is to be spelled out, the text comes back as it is.
+    """
+    return text if text.isprintable() else _DECEIVING.sub(_spelled, text)
+
+
+def spell_for(encoding: str, text: str) -> str:
+    """Return a text as an encoding can hold it: our own marks in ASCII, other characters spelled out."""
+    if _holds(encoding, text):
+        return text
+    return _escaped(encoding, text.translate(_IN_ASCII))
+
+
+def printable(text: str) -> str:
+    """Return a text as ``print`` can write it, for people."""
+    return spell_for(output_encoding(), text)
+
+
+def literal(text: str) -> str:
+    """Return a text as ``print`` can write it, for programs: Python reads the same value in a ``repr``."""
+    encoding = output_encoding()
+    return text if _holds(encoding, text) else _escaped(encoding, text)
+
+
+def with_literal_repr(kind: type[T]) -> type[T]:
+    """Return a class, its ``repr`` made such that ``print`` writes it on one line: alone, in a list, in an f-string."""
+    made: Any = kind.__repr__
+
+    @wraps(made)
+    def literally(self: Any) -> str:
+        return literal(spell_out(made(self)))
+
+    kind.__repr__ = literally  # type: ignore[method-assign]
+    return kind
+
+
+def output_encoding() -> str:
+    """Return the encoding that ``print`` writes in: UTF-8, but on terminals and pipes of an older kind."""
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def _holds(encoding: str, text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode(encoding)
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _escaped(encoding: str, text: str) -> str:
+    try:
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    except LookupError:
+        return text.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _spelled(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
