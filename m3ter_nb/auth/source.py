@@ -12,6 +12,7 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from m3ter_nb.auth.challenge import blames_the_token
 from m3ter_nb.auth.token import Token, time_left
 from m3ter_nb.errors import ConnectionTimeout, InvalidArgument, M3terError, NotLoggedIn, TokenExpired
 from m3ter_nb.hiding import Hidden
@@ -36,9 +37,6 @@ _OLD = 3_600.0
 _MOST_CALLS = 1_000
 # Seconds that a thread waits for another's renewal, which has an end of its own before that.
 _LONGEST_WAIT = 90.0
-# RFC 6750 section 3.1: "expired, revoked, malformed, or invalid for other reasons".
-_INVALID_TOKEN = re.compile(r'\berror="?invalid_token\b', re.IGNORECASE)
-_LONGEST_CHALLENGE = 1_000
 # A piece of a path with a digit in it, behind the host.
 _ID = re.compile(r"(?<![:/])/[^/]*\d[^/]*")
 
@@ -196,7 +194,7 @@ class TokenSource:
             challenge: likewise.
             refused: whether the newer token was refused, too.
         """
-        named = _blames_the_token(challenge)
+        named = blames_the_token(challenge)
         before = self._in_vain.pop((_kind_of(call), named), 0)
         if refused:
             if len(self._in_vain) >= _MOST_CALLS:
@@ -206,7 +204,7 @@ class TokenSource:
     def _is_to_blame(self, token: Token, challenge: str | None, call: str) -> bool:
         if self._token is not token or self.near_end() or self._past_exp(token):
             return True
-        named = _blames_the_token(challenge)
+        named = blames_the_token(challenge)
         in_vain = self._in_vain.get((_kind_of(call), named), 0)
         return (named and not in_vain) or token.age > min(_YOUNG * 2**in_vain, _OLD)
 
@@ -301,10 +299,6 @@ class TokenSource:
 def _kind_of(call: str) -> str:
     """Return a call without its query and without ids: 403 for one product is 403 for the next."""
     return _ID.sub("/*", call.partition("?")[0])
-
-
-def _blames_the_token(challenge: str | None) -> bool:
-    return challenge is not None and _INVALID_TOKEN.search(challenge[:_LONGEST_CHALLENGE]) is not None
 
 
 def _after_fork() -> None:
