@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from m3ter_nb.api.doubts import near_path_advice
 from m3ter_nb.api.facts import find
 from m3ter_nb.api.reasons import hide_tokens, reason_of
+from m3ter_nb.auth.challenge import blames_the_token
 from m3ter_nb.errors import (
     ApiError,
     BadRequest,
@@ -55,7 +56,7 @@ def explain(answer: Answer, *, org_id: str | None, token: Token | None) -> ApiEr
     said = f"{answer.method} {shown} was refused with {answer.status}" + (f": {reason}" if reason else ".")
     kind, advice = _meaning(answer, reason, path, shown)
     if kind is Forbidden:
-        advice = _forbidden_advice(path, org_id, token, len(answer.sent))
+        advice = _forbidden_advice(answer, path, org_id, token)
     error = kind(
         hide_tokens(f"{said.rstrip('.')}. {advice}"),
         status=answer.status,
@@ -137,10 +138,16 @@ def _conflict_advice(method: str, attempts: int, *, names_version: bool) -> str:
     return "It clashes with what is stored; nothing was changed."
 
 
-def _forbidden_advice(path: str, org_id: str | None, token: Token | None, size: int) -> str:
+def _forbidden_advice(answer: Answer, path: str, org_id: str | None, token: Token | None) -> str:
     """Give the causes that m3ter hides behind one status, likeliest first."""
+    size = len(answer.sent)
     if size > LONGEST_BODY:
         return f"The body has {size:,} bytes; m3ter's firewall refuses more than {LONGEST_BODY:,}."
+    if blames_the_token(answer.headers.get("WWW-Authenticate")):
+        return (
+            "It calls the token invalid: log in again. Where that does not help, the key was made inactive in the Console "
+            "(Settings > Access > Service Users)."
+        )
     match = re.match(r"/organizations/([^/]+)", path)
     token_org = token.org_id if token is not None else None
     home = token_org or org_id

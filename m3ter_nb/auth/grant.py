@@ -127,7 +127,7 @@ def _refusal(answer: Answer, host: str, credentials: Credentials) -> M3terError:
         return ConnectionFailed(f"{host} gave no token ({status}). {advice}")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
         when = f"in {wait:.0f} s" if wait else "in a minute"
-        return ConnectionFailed(f"{host} cannot give a token now ({status}). Log in again {when}.")
+        return ConnectionFailed(f"{host} cannot give a token now ({status}). Try again {when}.")
     if advice := _advice(answer):
         return LoginRefused(f"{host} refused the token request with {status}. {advice}", status=status)
     return LoginRefused(

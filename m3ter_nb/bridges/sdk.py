@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ try:
     from m3ter import (
         DEFAULT_CONNECTION_LIMITS,
         APIConnectionError,
+        APIStatusError,
         AsyncM3ter,
         DefaultAsyncHttpxClient,
         DefaultHttpxClient,
@@ -37,7 +38,7 @@ except ImportError:
     raise missing_extra("The official SDK is not installed", "sdk") from None
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 
     from m3ter_nb.auth.source import TokenSource
     from m3ter_nb.auth.token import Token
@@ -49,6 +50,8 @@ __all__ = ["async_sdk_client", "sdk_client"]
 _UNUSED = "kept by m3ter_nb"
 # What stands in a request once it has been answered: errors and answers of the SDK hold their request.
 _SENT = "Bearer <hidden>"
+# Under which a request keeps the error of a renewal.
+_FAILURE = "m3ter_nb_failure"
 
 
 class _Client(DefaultHttpxClient):
@@ -124,7 +127,9 @@ class _SessionAuth(httpx.Auth):
             if response.status_code not in REFUSED:
                 return
             challenge, call = response.headers.get("WWW-Authenticate"), f"{request.method} {request.url}"
-            newer = self.source.after_refusal(token, challenge, call=call)
+            newer = None
+            with _kept_for_the_end(request):
+                newer = self.source.after_refusal(token, challenge, call=call)
             if newer is not None:
                 self._sign(request, newer)
                 again = yield request
@@ -140,7 +145,9 @@ class _SessionAuth(httpx.Auth):
             if response.status_code not in REFUSED:
                 return
             challenge, call = response.headers.get("WWW-Authenticate"), f"{request.method} {request.url}"
-            newer = await asyncio.to_thread(self.source.after_refusal, token, challenge, call=call)
+            newer = None
+            with _kept_for_the_end(request):
+                newer = await asyncio.to_thread(self.source.after_refusal, token, challenge, call=call)
             if newer is not None:
                 self._sign(request, newer)
                 again = yield request
@@ -175,7 +182,7 @@ class _SessionM3ter(_OnSession, M3ter):
     def request(self, cast_to: Any, options: Any, **more: Any) -> Any:
         try:
             return super().request(cast_to, options, **more)
-        except APIConnectionError as error:
+        except (APIConnectionError, APIStatusError) as error:
             raise _name_cause(error) from error.__cause__
 
     def _prepare_options(self, options: Any) -> Any:
@@ -199,7 +206,7 @@ class _SessionAsyncM3ter(_OnSession, AsyncM3ter):
     async def request(self, cast_to: Any, options: Any, **more: Any) -> Any:
         try:
             return await super().request(cast_to, options, **more)
-        except APIConnectionError as error:
+        except (APIConnectionError, APIStatusError) as error:
             raise _name_cause(error) from error.__cause__
 
     async def _prepare_options(self, options: Any) -> Any:
@@ -301,9 +308,19 @@ def _follow_no_redirect(options: Any) -> Any:
     return options
 
 
-def _name_cause(error: APIConnectionError) -> BaseException:
+@contextmanager
+def _kept_for_the_end(request: httpx.Request) -> Iterator[None]:
+    """Keep an error of ours with the request: the SDK takes one for a broken connection, and tries three times."""
+    try:
+        yield
+    except M3terError as error:
+        request.extensions[_FAILURE] = error
+
+
+def _name_cause(error: APIConnectionError | APIStatusError) -> BaseException:
     """Return our own error where that was the cause, else the SDK's."""
-    return error.__cause__ if isinstance(error.__cause__, M3terError) else error
+    cause = error.request.extensions.get(_FAILURE, error.__cause__)
+    return cause if isinstance(cause, M3terError) else error
 
 
 def _adopt(client: _SessionM3ter | _SessionAsyncM3ter, source: TokenSource, transport: Transport) -> None:

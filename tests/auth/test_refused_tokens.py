@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 import m3ter_nb.auth.source
 from children import forks, in_a_child
@@ -13,13 +16,15 @@ from m3ter_nb.api.login import login
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.source import TokenSource
 from m3ter_nb.auth.token import Token
-from m3ter_nb.errors import ConnectionTimeout, Forbidden, InvalidArgument
-from odd_servers import OddServer, Seen, json_answer, token_answer
+from m3ter_nb.errors import ConnectionTimeout, Forbidden, InvalidArgument, LoginRefused
+from odd_servers import OddServer, Seen, answer, json_answer, token_answer
 
 if TYPE_CHECKING:
     from clocks import TwoClocks
+    from m3ter_nb.api.session import M3terSession
 
 INVALID = 'Bearer realm="m3ter", error="invalid_token", error_description="The access token expired"'
+PRODUCTS = "/organizations/o/products"
 
 
 def server_of(accepted: str, status: int, **headers: str) -> OddServer:
@@ -129,6 +134,109 @@ def test_a_refusal_that_no_newer_token_helps_against_costs_fewer_and_fewer_token
 
     # The first, one after a minute, and then after 2, 4 and 8 minutes more; one for each of the calls before.
     assert tokens_asked_for(server) <= 5
+
+
+def as_called(kind: str, session: M3terSession) -> Any:
+    """Call for the products by one of the ways that a login can be used; return what came, or raise what did."""
+    url = session.url("products")
+    match kind:
+        case "get":
+            return session.get("products")
+        case "pages":
+            return list(session.pages("products"))
+        case "requests":
+            return session.requests().get(url).json()
+        case "auth":
+            return requests.get(url, auth=session.auth, timeout=5).json()
+        case "sdk":
+            return session.sdk().products.list()
+        case _:
+            return asyncio.run(session.async_sdk().with_options(timeout=5).get(url, cast_to=object))
+
+
+WAYS = ["get", "pages", "requests", "auth", "sdk", "async"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_token_that_was_ended_early_is_renewed_in_every_way_of_calling(way: str) -> None:
+    with (
+        server_of("token-2", 401, WWW_Authenticate=INVALID) as server,
+        login(Credentials("k", "s"), base_url=server.url, org_id="o") as session,
+    ):
+        assert as_called(way, session) is not None
+
+        assert [seen.target.partition("?")[0] for seen in server.seen] == [
+            "/oauth/token",
+            PRODUCTS,
+            "/oauth/token",
+            PRODUCTS,
+        ]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_renewal_that_is_refused_is_asked_for_once_a_call_and_is_our_error(way: str) -> None:
+    tokens = [token_answer("token-1"), json_answer({"error": "invalid_client"}, 401)]
+
+    def respond(seen: Seen) -> list[Any]:
+        if seen.target == "/oauth/token":
+            return [tokens.pop(0) if len(tokens) > 1 else tokens[0]]
+        return [json_answer({"message": "Unauthorized"}, 401, WWW_Authenticate=INVALID)]
+
+    with (
+        OddServer(respond) as server,
+        login(Credentials("k", "s"), base_url=server.url, org_id="o") as session,
+    ):
+        with pytest.raises(LoginRefused, match="does not accept"):
+            as_called(way, session)
+
+        assert tokens_asked_for(server) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [({"json": {"a": 1}}, 200), ({"data": io.BytesIO(b"read once")}, 401)]
+)
+def test_plain_requests_send_a_body_once_more_where_it_is_at_hand(body: dict[str, Any], status: int) -> None:
+    with (
+        server_of("token-2", 401, WWW_Authenticate=INVALID) as server,
+        login(Credentials("k", "s"), base_url=server.url, org_id="o") as session,
+    ):
+        answer = requests.post(session.url("products"), auth=session.auth, timeout=5, **body)
+
+        bodies = [seen.body for seen in server.seen if seen.target == PRODUCTS]
+    assert answer.status_code == status
+    assert bodies == ([b'{"a": 1}'] * 2 if status == 200 else [b"read once"])
+    assert "token-" not in f"{answer.request.headers}{[each.request.headers for each in answer.history]}"
+
+
+def test_plain_requests_carry_no_newer_token_along_a_redirect() -> None:
+    def respond(seen: Seen) -> list[Any]:
+        if seen.target == "/oauth/token":
+            return [token_answer(f"token-{tokens_asked_for(server)}")]
+        if seen.target == PRODUCTS:
+            return [answer(307, Location="/elsewhere")]
+        return [json_answer({"message": "Unauthorized"}, 401, WWW_Authenticate=INVALID)]
+
+    with (
+        OddServer(respond) as server,
+        login(Credentials("k", "s"), base_url=server.url, org_id="o") as session,
+    ):
+        requests.get(session.url("products"), auth=session.auth, timeout=5)
+
+        assert tokens_asked_for(server) == 1
+        assert [seen.headers.get("authorization") for seen in server.seen if seen.target == "/elsewhere"] == [
+            "Bearer <hidden>"
+        ]
+
+
+def test_a_token_that_stays_invalid_is_explained_as_one_and_not_as_a_missing_permission() -> None:
+    with (
+        server_of("none", 401, WWW_Authenticate=INVALID) as server,
+        login(Credentials("k", "s"), base_url=server.url, org_id="o") as session,
+        pytest.raises(Forbidden, match=r"calls the token invalid: log in again\.") as caught,
+    ):
+        session.get("products")
+
+    assert "permission" not in str(caught.value)
 
 
 def test_another_call_is_not_held_to_what_a_newer_token_did_not_help_against(clocks: TwoClocks) -> None:

@@ -300,7 +300,7 @@ def test_a_token_endpoint_that_stays_away_is_an_error_that_names_its_status(
 ) -> None:
     sandbox.faults.fail(503, times=9)
 
-    with pytest.raises(ConnectionFailed, match=r"cannot give a token now \(503\). Log in again in a minute"):
+    with pytest.raises(ConnectionFailed, match=r"cannot give a token now \(503\). Try again in a minute"):
         patient(credentials, sandbox.url)
 
 
@@ -413,7 +413,7 @@ def test_a_long_retry_after_of_the_token_endpoint_says_when(
 ) -> None:
     sandbox.faults.fail(429, retry_after=90)
 
-    with pytest.raises(ConnectionFailed, match=r"Log in again in 90 s\."):
+    with pytest.raises(ConnectionFailed, match=r"Try again in 90 s\."):
         patient(credentials, sandbox.url)
 
     assert waits == []
