@@ -62,6 +62,7 @@ class Finding:
         column: the column, or ``""``.
         rows: how many rows.
         first: positions of the first of them.
+        places: where these are to be found, as ``line 7``, as far as the source has more than positions.
         codes: new account codes, where it is about those.
         on_line: whether options are named as a line has them.
     """
@@ -70,6 +71,7 @@ class Finding:
     column: str
     rows: int = 0
     first: list[int] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
     on_line: bool = field(default_factory=is_on_a_line)
 
@@ -80,9 +82,12 @@ class Finding:
             self.first += [row + offset for row in rows[: _FIRST_ROWS - len(self.first)]]
 
     def where(self) -> str:
-        """Name the first rows: ``row 7``, ``rows 7, 9, …``."""
-        more = ", …" if self.rows > len(self.first) else ""
-        return f"row{'' if self.rows == 1 else 's'} {', '.join(map(str, self.first))}{more}"
+        """Name the first rows: ``row 7``, ``rows 7, 9, …``, with their places: ``row 7 (line 9)``."""
+        places = f" ({', '.join(self.places)})" if self.places else ""
+        return f"row{'' if self.rows == 1 else 's'} {', '.join(map(str, self.first))}{self._more()}{places}"
+
+    def _more(self) -> str:
+        return ", …" if self.rows > len(self.first) else ""
 
     @property
     def meaning(self) -> str:
@@ -94,15 +99,16 @@ class Finding:
 
     def cells(self) -> tuple[str, str, str, str, str]:
         """Return it as texts: kind, column, rows, first rows, meaning."""
-        first = ", ".join(str(row) for row in self.first) + (", …" if self.rows > len(self.first) else "")
-        return (self.kind, self.column, f"{self.rows:,}", first, self.meaning)
+        places = [f" ({place})" for place in self.places] or [""] * len(self.first)
+        first = ", ".join(f"{row}{place}" for row, place in zip(self.first, places, strict=True))
+        return (self.kind, self.column, f"{self.rows:,}", first + self._more(), self.meaning)
 
 
 @dataclass(slots=True, repr=False)
 class UsageReport:
     """What :meth:`M3terSession.check_usage` has found; nothing was sent.
 
-    Row numbers are positions in the source, counted from 0 as ``frame.iloc`` does.
+    Row numbers are positions in the source, counted from 0 as ``frame.iloc`` does; of a CSV file the line is named beside them.
 
     Attributes:
         meter: the meter's code.
@@ -139,12 +145,12 @@ class UsageReport:
 
     @property
     def problems(self) -> pd.DataFrame:
-        """What keeps rows from being sent: ``problem, column, rows, first_rows, meaning``."""
+        """What keeps rows from being sent: ``problem, column, rows, first_rows, places, meaning``."""
         return _frame("problem", self.found_problems)
 
     @property
     def warnings(self) -> pd.DataFrame:
-        """What should be known: ``warning, column, rows, first_rows, meaning``."""
+        """What should be known: ``warning, column, rows, first_rows, places, meaning``."""
         return _frame("warning", self.found_warnings)
 
     def headline(self) -> str:
@@ -214,11 +220,12 @@ def _frame(kind: str, findings: Sequence[Finding]) -> pd.DataFrame:
             "column": each.column,
             "rows": each.rows,
             "first_rows": each.first,
+            "places": each.places,
             "meaning": each.meaning,
         }
         for each in findings
     ]
-    return pd.DataFrame(rows, columns=[kind, "column", "rows", "first_rows", "meaning"])
+    return pd.DataFrame(rows, columns=[kind, "column", "rows", "first_rows", "places", "meaning"])
 
 
 def _aligned(lines: Sequence[tuple[str, ...]]) -> list[str]:

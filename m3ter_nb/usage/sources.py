@@ -9,12 +9,15 @@ import csv
 import gzip
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.extras import missing_extra
+from m3ter_nb.usage.csv_lines import csv_lines, open_csv
 from m3ter_nb.usage.dask_source import DaskSource, is_dask_frame
 
 if TYPE_CHECKING:
@@ -37,6 +40,14 @@ PIECE: Final = 20_000
 _SAMPLE: Final = 65_536
 _CSV: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _PARQUET: Final = (".parquet", ".pq")
+_JSON_LINES: Final = " Give its rows: [json.loads(line) for line in open(path)]."
+#: What to do with files of other kinds.
+_OTHER_FILES: Final = {
+    ".jsonl": _JSON_LINES,
+    ".ndjson": _JSON_LINES,
+    ".json": " Give its rows: json.load(open(path)), where that is a list.",
+    ".xlsx": " Read it by pandas.read_excel(path, dtype=str), convert the numbers, and give the frame.",
+}
 
 
 class Source(Protocol):
@@ -54,6 +65,13 @@ class Source(Protocol):
 
     def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield the rows in their order, of these columns or of all."""
+
+    def places(self, positions: Sequence[int]) -> dict[int, str]:
+        """Return where rows are to be found, as far as that is no more plain by their position: ``line 7``.
+
+        Args:
+            positions: of the rows, ascending.
+        """
 
 
 def source_of(given: Any) -> Source:
@@ -143,6 +161,15 @@ class FrameSource:
                 piece = piece.reset_index(level=self._levels).rename(columns=str)
             yield piece[names]
 
+    def places(self, positions: Sequence[int]) -> dict[int, str]:
+        """Return the labels of rows, where they are numbers other than the positions."""
+        import pandas as pd
+
+        index = self._frame.index
+        if not pd.api.types.is_integer_dtype(index.dtype) or index.equals(pd.RangeIndex(len(index))):
+            return {}  # what is no number may be a person's name
+        return {position: f"index {index[position]}" for position in positions}
+
 
 class DictSource:
     """Rows that come as dicts, kept as they are."""
@@ -164,6 +191,11 @@ class DictSource:
             yield pd.DataFrame(
                 {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names}
             )
+
+    def places(self, positions: Sequence[int]) -> dict[int, str]:
+        """Return nothing: a position is all that there is."""
+        del positions
+        return {}
 
 
 def _own(number: int, row: Any) -> dict[str, Any]:
@@ -213,13 +245,27 @@ class CsvSource:
                     low_memory=False,
                 ) as chunks:
                     for chunk in chunks:
-                        yield _named(chunk, there, path)[names]
+                        yield _named(chunk, there, path, separator)[names]
             except UnicodeDecodeError:
                 raise _encoding(path) from None
             except (pd.errors.ParserError, EOFError, gzip.BadGzipFile) as error:
                 raise InvalidArgument(
                     f"{path.name} cannot be read as CSV: {' '.join(str(error).split())}"
                 ) from None
+
+    def places(self, positions: Sequence[int]) -> dict[int, str]:
+        """Return the line that each row begins on, from 1, with the name of the file where there are several."""
+        files = zip(self._paths, self._dialects, strict=True)
+        lines = (
+            f"{path.name} line {line.number}" if len(self._paths) > 1 else f"line {line.number}"
+            for path, (separator, _) in files
+            for line in csv_lines(path, separator)
+        )
+        wanted = frozenset(positions)
+        with suppress(OSError, EOFError, UnicodeDecodeError, csv.Error):
+            reached = enumerate(islice(lines, max(wanted, default=-1) + 1))
+            return {position: line for position, line in reached if position in wanted}
+        return {}
 
 
 class ParquetSource:
@@ -246,6 +292,17 @@ class ParquetSource:
             ):
                 yield _typed(batch)
 
+    def places(self, positions: Sequence[int]) -> dict[int, str]:
+        """Return the file of each row and its position there, where there are several files."""
+        if len(self._paths) == 1:
+            return {}
+        found, first = dict[int, str](), 0
+        for path in self._paths:
+            last = first + _parquet(path).metadata.num_rows
+            found |= {each: f"{path.name} row {each - first}" for each in positions if first <= each < last}
+            first = last
+        return found
+
 
 def _files(given: str) -> Source:
     path = Path(given).expanduser()
@@ -262,7 +319,8 @@ def _files(given: str) -> Source:
     odd = [path for path, is_csv in zip(paths, are_csv, strict=True) if not is_csv]
     if not all(path.name.lower().endswith(_PARQUET) for path in odd):
         raise InvalidArgument(
-            f"{odd[0].name} is neither CSV (.csv, .tsv, also .gz) nor Parquet (.parquet, .pq). Nothing was sent."
+            f"{odd[0].name} is neither CSV (.csv, .tsv, also .gz) nor Parquet (.parquet, .pq)."
+            f"{_OTHER_FILES.get(odd[0].suffix.lower(), '')} Nothing was sent."
         )
     if any(are_csv):
         raise InvalidArgument(
@@ -287,7 +345,7 @@ def _no_file(given: str) -> InvalidArgument:
 def _dialect(path: Path) -> tuple[str, list[str]]:
     """Return the separator of a CSV file, and its columns."""
     try:
-        with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        with open_csv(path) as file:
             head = file.read(_SAMPLE)
         text = head.decode("utf-8-sig", errors="strict" if len(head) < _SAMPLE else "ignore")
     except UnicodeDecodeError:
@@ -308,14 +366,16 @@ def _dialect(path: Path) -> tuple[str, list[str]]:
     return separator, names
 
 
-def _named(chunk: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFrame:
+def _named(chunk: pd.DataFrame, columns: list[str], path: Path, separator: str) -> pd.DataFrame:
     """Return a piece of a CSV under the names of its first line; pandas would make an index of one field too much."""
     import pandas as pd
 
     if not isinstance(chunk.index, pd.RangeIndex) or len(chunk.columns) != len(columns):
+        longer = next((line for line in csv_lines(path, separator) if line.fields > len(columns)), None)
+        where = f"{longer.fields} fields in line {longer.number}" if longer is not None else "more fields"
         raise InvalidArgument(
-            f"{path.name} has lines of more fields than its first line has names ({len(columns)}). A value that holds "
-            "the separator needs quotes. Nothing was sent."
+            f"{path.name} has {where} where its first line has {len(columns)} names. A value that holds the separator "
+            "needs quotes. Nothing was sent."
         )
     return chunk.set_axis(columns, axis=1)
 

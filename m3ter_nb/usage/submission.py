@@ -147,7 +147,7 @@ class Submission:
     def refused(self) -> pd.DataFrame:
         """The rows that m3ter refused, that were left out, or that another run has sent with another content.
 
-        Columns are ``row, reason, uid`` and their own.
+        Columns are ``row``, where a file has more than positions ``place`` (as ``line 7``), ``reason``, ``uid``, and their own.
         """
         import pandas as pd
 
@@ -163,6 +163,8 @@ class Submission:
         )
         if self._source is None:
             return told
+        if places := self._source.places(positions):
+            told.insert(1, "place", [places.get(each, "") for each in positions])
         own = rows_at(self._source, positions).reset_index(drop=True)
         # A column of the source that has one of our names keeps its own, and ours gives way.
         told.columns = [f"{name}_" if name in own.columns else name for name in told.columns]

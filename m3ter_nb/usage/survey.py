@@ -20,7 +20,7 @@ from m3ter_nb.usage.report import MANY_ROWS, Finding, UsageReport, duration
 from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from m3ter_nb.usage.channel import Reader
     from m3ter_nb.usage.journal import Journal
@@ -282,6 +282,13 @@ class _Check:
             self._found.refused_accounts = frozenset(fragments)
             report.bad_rows += finding.rows
 
+    def _note_places(self, findings: Sequence[Finding]) -> None:
+        """Say of the first rows of each finding where in their file they are."""
+        rows = sorted({row for finding in findings for row in finding.first})
+        places = self._source.places(rows) if rows else {}
+        for finding in findings if places else ():
+            finding.places = [places.get(row, "?") for row in finding.first]
+
     def finished(self, rate: tuple[float, int]) -> Survey:
         """Return what was found."""
         found, report = self._found, self._found.report
@@ -291,6 +298,7 @@ class _Check:
         report.start, report.end = (_shown(each) for each in (found.start, found.end))
         report.found_problems = list(self._tally.problems.values())
         report.found_warnings = list(self._tally.warnings.values())
+        self._note_places([*report.found_problems, *report.found_warnings])
         if report.rows > MANY_ROWS:
             report.notes.append(
                 f"m3ter's limits make this take {duration(report.seconds)} from one address. For so many rows m3ter has a "

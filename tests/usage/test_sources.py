@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 
 from m3ter_nb.errors import InvalidArgument, SubmissionIncomplete
@@ -28,7 +30,8 @@ def test_a_csv_line_with_a_field_too_much_is_an_error_and_nothing_is_sent(
 ) -> None:
     (tmp_path / "usage.csv").write_text(HEAD + lines, "utf-8")
 
-    with pytest.raises(InvalidArgument, match=r"usage\.csv"):
+    line = lines.splitlines().index(WIDE.strip()) + 2
+    with pytest.raises(InvalidArgument, match=rf"usage\.csv.*line {line}\b"):
         used.submit(tmp_path / "usage.csv")
 
     assert used.requests() == 0
@@ -120,3 +123,73 @@ def test_a_file_that_is_gone_when_it_is_to_be_sent_is_one_error(used: Used, tmp_
         used.submit(tmp_path / "usage.csv", approve=lambda _: (tmp_path / "usage.csv").unlink())
 
     assert caught.value.submission.unsent == 50
+
+
+BAD = "acct-1,2026-01-01T00:00:00Z,,5\n"
+LINES = [
+    pytest.param(GOOD + BAD, [(1, "line 3")], id="plain"),
+    pytest.param(GOOD + "\n  \n" + BAD, [(1, "line 5")], id="blank lines"),
+    pytest.param(
+        'acct-1,2026-01-01T00:00:00Z,"a\nb",5\n' + BAD * 2,
+        [(1, "line 4"), (2, "line 5")],
+        id="a value of two lines",
+    ),
+    pytest.param((GOOD + BAD).replace("\n", "\r\n"), [(1, "line 3")], id="ends of Windows"),
+    pytest.param(GOOD * 30_000 + BAD, [(30_000, "line 30002")], id="many pieces"),
+]
+
+
+@pytest.mark.parametrize(("lines", "places"), LINES)
+@pytest.mark.parametrize("kind", [".csv", ".csv.gz", ".csv with a mark"])
+def test_a_row_of_a_csv_is_named_with_its_line(
+    used: Used, tmp_path: Path, lines: str, places: list[tuple[int, str]], kind: str
+) -> None:
+    content = (HEAD + lines).encode("utf-8-sig" if "mark" in kind else "utf-8")
+    path = tmp_path / f"usage{kind.partition(' ')[0]}"
+    path.write_bytes(gzip.compress(content) if kind == ".csv.gz" else content)
+
+    report = used.session.check_usage(path, "api_requests")
+    sent = used.submit(path, invalid="skip")
+
+    (problem,) = report.found_problems
+    assert list(zip(problem.first, problem.places, strict=True)) == places
+    assert f"({places[0][1]}" in report.headline()
+    assert f"{places[0][0]} ({places[0][1]})" in repr(report)
+    assert report.problems["places"].tolist() == [[place for _, place in places]]
+    assert sent.refused[["row", "place"]].to_numpy().tolist() == [[row, place] for row, place in places]
+
+
+def test_of_several_files_the_one_is_named_that_holds_a_row(used: Used, tmp_path: Path) -> None:
+    for name, lines in (("a", GOOD * 3), ("b", GOOD + BAD)):
+        (tmp_path / f"{name}.csv").write_text(HEAD + lines, "utf-8")
+        pd.read_csv(tmp_path / f"{name}.csv").to_parquet(tmp_path / f"{name}.parquet")
+
+    of_csv = used.session.check_usage(tmp_path / "*.csv", "api_requests")
+    of_parquet = used.session.check_usage(tmp_path / "*.parquet", "api_requests")
+
+    assert of_csv.found_problems[0].where() == "row 4 (b.csv line 3)"
+    assert of_parquet.found_problems[0].where() == "row 4 (b.parquet row 1)"
+
+
+def test_a_row_of_a_frame_is_named_with_its_label_where_that_is_another_number(used: Used) -> None:
+    frame = usage(9).drop(index=[0, 1])
+    frame.loc[5, "region"] = None
+    for given, place in (
+        (frame, " (index 5)"),
+        (frame.reset_index(drop=True), ""),
+        (frame.set_index(pd.Index(list("abcdefg"))), ""),
+        (frame.to_dict("records"), ""),
+    ):
+        assert used.session.check_usage(given, "api_requests").found_problems[0].where() == f"row 3{place}"
+
+
+@pytest.mark.parametrize(
+    ("name", "mend"), [("u.jsonl", "json.loads"), ("u.json", "json.load"), ("u.xlsx", "read_excel")]
+)
+def test_a_file_of_another_kind_is_refused_with_how_to_read_it(
+    used: Used, tmp_path: Path, name: str, mend: str
+) -> None:
+    (tmp_path / name).write_text("{}", "utf-8")
+
+    with pytest.raises(InvalidArgument, match=f"neither CSV.*{mend}"):
+        used.submit(tmp_path / name)
