@@ -12,7 +12,17 @@ import sys
 from functools import wraps
 from typing import Any, Final, TypeVar
 
-__all__ = ["literal", "output_encoding", "printable", "spell_for", "spell_out", "with_literal_repr"]
+__all__ = [
+    "MASK",
+    "holds_mask",
+    "is_mask",
+    "literal",
+    "output_encoding",
+    "printable",
+    "spell_for",
+    "spell_out",
+    "with_literal_repr",
+]
 
 T = TypeVar("T")
 
@@ -20,6 +30,19 @@ T = TypeVar("T")
 _DECEIVING: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+#: Stands for a secret in every view.
+MASK: Final = "••••"
+# As views and terminals spell it, and what stands for a token, and for what a cell has no room for.
+_MASKED: Final = re.compile(
+    r"(?:(?:bearer|basic)\s+)?(?:•{4,}|\*{4}|(?:\\*u2022){4}|<hidden>|<sealed>|<m3ter token [^>]*>?)"
+    r"|…|(?:…|\.{3}|\\*u2026) \d[\d,]* more",
+    re.IGNORECASE,
+)
+_MAY_BE_MASKED: Final = re.compile(
+    r"••••|\*\*\*\*|u2022|<hidden>|<sealed>|<m3ter token|…| more", re.IGNORECASE
+)
+_AROUND: Final = " \t\r\n\"'`"
 
 _IN_ASCII: Final = str.maketrans({"…": "...", "•": "*", "─": "-"})
 
@@ -48,6 +71,23 @@ def literal(text: str) -> str:
     """Return a text as ``print`` can write it, for programs: Python reads the same value in a ``repr``."""
     encoding = output_encoding()
     return text if _holds(encoding, text) else _escaped(encoding, text)
+
+
+def is_mask(text: str) -> bool:
+    """Tell whether a text is what a view shows in place of a value, however it was copied; sent back it would overwrite it.
+
+    A mask among other words (``Visa •••• 4242``) is a text like any other.
+    """
+    bare = text.strip(_AROUND)
+    head, mark, tail = bare.rpartition("?")
+    if mark and "://" in head:  # of a signed URL all but the query is shown
+        bare = tail
+    return _MASKED.fullmatch(bare) is not None
+
+
+def holds_mask(text: str) -> bool:
+    """Tell whether a longer text may hold a mask (a quick test that errs on yes)."""
+    return _MAY_BE_MASKED.search(text) is not None
 
 
 def with_literal_repr(kind: type[T]) -> type[T]:

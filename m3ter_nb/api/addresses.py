@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from m3ter_nb.errors import InvalidArgument, OrganizationMismatch
+from m3ter_nb.spelling import MASK, holds_mask, is_mask
 from m3ter_nb.wire.encoding import check_query, query_of, query_pairs
 from m3ter_nb.wire.hosts import origin
 from m3ter_nb.wording import option
@@ -49,6 +50,10 @@ def url_of(host: str, path: object, org_id: Callable[[], str]) -> str:
             "A # in the query of a path ends it, and what follows would not be sent: write %23, or give the filter by name."
         )
     check_query(query)
+    if holds_mask(unquote(plain)) and any(is_mask(unquote(piece)) for piece in plain.split("/")):
+        raise InvalidArgument(
+            f"The path holds what a view shows ({MASK}, …) in place of a value: give the value itself. Nothing was sent."
+        )
     if "://" in plain or plain.startswith("//"):
         if origin(path)[1] == "":
             raise InvalidArgument("This is not a URL that can be asked for; give a path such as 'products'.")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-__all__ = ["MASK", "mask", "masked", "may_hold_secrets", "names_secret"]
+from m3ter_nb.spelling import MASK
 
-MASK: Final = "••••"
+__all__ = ["MASK", "mask", "masked", "may_hold_secrets", "names_secret"]
 
 # Whole names, without case, "_", "-" and spaces: those that m3ter's OpenAPI document has for a secret, and those of the
 # Console, of OAuth (RFC 6749) and of HTTP that end up in custom fields. nextToken is a cursor and a key's id is public.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.spelling import MASK, holds_mask, is_mask
 
 __all__ = [
     "LONGEST_BODY",
@@ -34,8 +35,6 @@ __all__ = [
 
 #: Bytes: m3ter's firewall answers 403 to any longer body (https://docs.m3ter.com/guides/m3ter-apis/waf-rules-for-http-requests).
 LONGEST_BODY = 512_000
-# How a view shows a secret and a signed URL, at the end of a JSON text: sent back, it would overwrite the value.
-_MASKED_VALUES = ('"••••"', '?••••"')
 # Of Python's own float.
 _FLOAT_BYTES = 8
 _NO_FILTER = "by which nothing is filtered: leave the parameter out, or say what is meant"
@@ -144,6 +143,19 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     return text
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts of a value that is JSON, the names of its fields among them."""
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            todo += [*item, *item.values()]
+        elif isinstance(item, (list, tuple)):
+            todo += item
+
+
 def _refuse_odd_names(value: Any) -> None:
     """Raise where the name of a field is no text: json would send None as "null", and 1 beside "1" twice."""
     todo = [value]
@@ -165,10 +177,10 @@ def encode_body(value: Any) -> bytes:
             is longer than 512,000 bytes.
     """
     text = json_text(value)
-    if any(masked in text for masked in _MASKED_VALUES):
+    if holds_mask(text) and any(map(is_mask, _texts(value))):
         raise InvalidArgument(
-            "The body holds a mask (••••) where a secret was: it was copied from a view. "
-            "Put the secret itself there. Nothing was sent.",
+            f"The body holds what a view shows ({MASK}, …) in place of a value: it was copied from there. "
+            "Put the value itself there. Nothing was sent.",
         )
     body = text.encode()
     if len(body) > LONGEST_BODY:
@@ -225,8 +237,11 @@ def check_query(query: str) -> None:
     Raises:
         InvalidArgument: a parameter in it has no value.
     """
-    if query and not all(_says_something(value) for _, value in parse_qsl(query, keep_blank_values=True)):
-        raise InvalidArgument(f"The query holds an empty text, {_NO_FILTER}. Nothing was sent.")
+    for _, value in parse_qsl(query, keep_blank_values=True) if query else ():
+        try:
+            _filtering(value)
+        except _NoForm as error:
+            raise InvalidArgument(f"The query holds {error}. Nothing was sent.") from None
 
 
 def query_pairs(params: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
@@ -309,6 +324,8 @@ def _says_something(text: str) -> bool:
 def _filtering(text: str) -> str:
     if not _says_something(text):
         raise _NoForm(f"an empty text, {_NO_FILTER}")
+    if holds_mask(text) and any(map(is_mask, text.split(","))):
+        raise _NoForm(f"what a view shows ({MASK}, …) in place of a value: give the value itself")
     return text
 
 

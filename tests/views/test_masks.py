@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import ast
+import io
+import json
 import re
+import sys
 from itertools import pairwise
 from time import process_time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from IPython.lib.pretty import pretty
 
+from m3ter_nb.api.addresses import url_of
+from m3ter_nb.api.exact import encode_exactly
+from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.views.masks import MASK, mask, masked
+from m3ter_nb.spelling import MASK
+from m3ter_nb.views.masks import mask, masked
 from m3ter_nb.views.records import Record, Records
-from m3ter_nb.wire.encoding import encode_body
+from m3ter_nb.views.table import Table
+from m3ter_nb.wire.encoding import encode_body, query_of
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIyOTA2ZDE4ZiJ9.c2lnbmF0dXJl"
+TOKEN = Token(JWT, 60)
 SIGNED = "https://bucket.s3.amazonaws.com/export.csv?X-Amz-Date=20261101&X-Amz-Signature=0f9e8d7c6b5a"
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def views(value: Record | Records) -> list[str]:
@@ -126,8 +141,55 @@ def test_a_masked_view_is_never_sent_as_a_value(fields: dict[str, Any]) -> None:
     assert encode_body(fields)
 
 
-def test_a_value_that_only_looks_like_a_mask_is_sent() -> None:
-    assert encode_body({"name": "Visa •••• 4242"})
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "latin-1", "ascii"])
+@pytest.mark.parametrize(
+    "fields", [{"secret": "s3cr3t"}, {"url": SIGNED}, {"note": JWT}, {"list": [*range(9)]}, {"token": TOKEN}]
+)
+def test_a_mask_is_known_again_however_it_was_shown_and_wherever_it_is_put(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, fields: dict[str, Any]
+) -> None:
+    for shown in _shown(fields, encoding, monkeypatch):
+        for put in (
+            lambda shown=shown: encode_body({"fields": [{"name": shown}]}),
+            lambda shown=shown: encode_body({shown: 1}),
+            lambda shown=shown: encode_exactly({"name": shown}),
+            lambda shown=shown: query_of({"ids": shown}),
+            lambda shown=shown: query_of({"ids": ["a", shown]}),
+            lambda shown=shown: query_of(urlencode({"ids": shown})),
+            lambda shown=shown: url_of("https://a.example", f"products/{quote(shown, safe='')}", lambda: "o"),
+        ):
+            with pytest.raises(InvalidArgument, match="holds what a view shows"):
+                put()
+
+
+def _shown(fields: dict[str, Any], encoding: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield what a person can copy of the one field that is not shown whole."""
+    (name,) = fields
+    if isinstance(fields[name], Token):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+            yield str(fields[name])
+        return
+    text = Table.text(Record(fields)._table(9), 300, encoding).split(maxsplit=1)[1]
+    if name == "list":
+        yield json.loads(text.replace("\\u", "\\\\u"))[-1]
+        return
+    yield text.strip()
+    yield f' "{text}"'
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+        literal = repr(Record(fields))
+    yield ast.literal_eval(literal)[name]
+    yield literal.split(": ", 1)[1].rstrip("}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Visa •••• 4242", "***", "a****", "And 7 more", "5 more", "Why?", "What?****", "to be continued…"],
+)
+def test_a_value_that_only_looks_like_a_mask_is_sent(name: str) -> None:
+    assert encode_body({"name": name})
+    assert query_of({"name": name})
 
 
 @pytest.mark.parametrize("piece", ["eyJ", "eyJ.", "bearer ", "Basic\t", "a-", ".", "https://?", "?sig"])
