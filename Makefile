@@ -10,10 +10,11 @@ ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 PYTEST := $(BIN)/python -m pytest
 # Tests that share nothing run side by side, as many as there are cores; those that drive a browser one after the other.
+# Handed out in long runs: one by one, each would wait for its turn.
 WORKERS ?= auto
-PARALLEL := -n $(WORKERS) --dist loadgroup
+PARALLEL := -n $(WORKERS) --dist worksteal
 # Left out whole: to import Dask or a browser takes a second of each worker, for a handful of quick tests.
-NOT_QUICK := $(addprefix --ignore=tests/,browser front_ends lite usage/test_dask.py)
+NOT_QUICK := $(addprefix --ignore=tests/,browser front_ends lite usage/test_dask.py usage/test_dask_joining.py)
 SEEDS ?= 20
 # The page is built in an environment of its own.
 LITE := build/venv-lite
@@ -37,7 +38,7 @@ demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what i
 quick: $(VENV)/.test  ## run the linters and every test that needs no browser, notebook or network and is not slow (a minute and a half on two cores)
 	$(BEGIN)$@
 	$(MAKE) --no-print-directory check & checks=$$!; \
-		$(PYTEST) -q -n $(WORKERS) --dist loadgroup $(NOT_QUICK) --hypothesis-profile=brief -m "not browser and not notebook and not network and not more and not slow"; tests=$$?; \
+		$(PYTEST) -q $(PARALLEL) $(NOT_QUICK) --hypothesis-profile=brief -m "not browser and not notebook and not network and not more and not slow"; tests=$$?; \
 		wait $$checks && exit $$tests
 	$(END)
 

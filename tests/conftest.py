@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import itertools
 import os
 import sys
@@ -44,6 +45,13 @@ _LEAKY = (*VARIABLES, "M3TER_PROFILE", "NETRC", *_PLACES)
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 _homes = itertools.count(1)
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector pass over what stays until the end: it would look through 100 MB again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _as_failure(report: Any) -> Any:

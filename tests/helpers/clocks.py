@@ -21,6 +21,11 @@ class TwoClocks:
         self.monotonic += seconds
 
 
+def short_waits(times: float) -> Clock:
+    """Return a clock that tells the true date, and on which every wait takes a fraction of its time."""
+    return fast_clock(times)._replace(wall=time.time)
+
+
 def fast_clock(times: float) -> Clock:
     """Return a clock that runs so many times as fast as the real one."""
     wall, monotonic = time.time(), time.monotonic()

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 import m3ter_nb
-from clocks import fast_clock
 from m3ter_nb.errors import InvalidArgument, MeasurementsRefused
 from m3ter_nb.sandbox import Sandbox
 from m3ter_nb.usage import counts
@@ -40,7 +39,12 @@ def test_a_meter_without_fields_has_nothing_to_count_by(used: Used) -> None:
 def test_what_shows_late_is_not_yet_confirmed_and_is_when_it_is_asked_for_again(
     credentials: Credentials,
 ) -> None:
-    clock = fast_clock(20)
+    moved = [0.0]
+
+    def wait(seconds: float) -> None:
+        moved[0] += seconds
+
+    clock = Clock(lambda: time.time() + moved[0], lambda: time.monotonic() + moved[0], wait)
     frame = usage(50)
     frame.loc[7, "account"] = "ACCT-1"
     with (
