@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ from m3ter_nb.api.exact import decode_exactly
 from m3ter_nb.api.facts import field_at, find, relative
 from m3ter_nb.api.update import ABSENT, read_edit
 from m3ter_nb.errors import InvalidArgument, VersionConflict
+from m3ter_nb.notebook.json_mistakes import find_mistake
 from m3ter_nb.notebook.placeholders import check_filled, evaluate, fill_text, json_value, placeholder_end
 from m3ter_nb.views.changes import unified
 from m3ter_nb.views.records import as_records
@@ -29,6 +31,9 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "array": ((list,), "a list in JSON"),
     "object": ((dict,), "an object in JSON"),
 }
+
+
+_LIKE_JSON: Final = re.compile(r"[\[{]\s*[^\w\s\]}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +165,34 @@ def _value(key: str, text: str, shape: Mapping[str, Any], namespace: Mapping[str
     if kind == "string" or "enum" in shape:
         return text
     try:
-        return decode_exactly(text)
+        value = decode_exactly(text)
     except (ValueError, RecursionError) as error:
         if _is_almost_json(text):
             raise InvalidArgument(
                 f"{key}: NaN and Infinity are no values of JSON. Nothing was sent."
             ) from error
+        if _LIKE_JSON.match(text):
+            raise InvalidArgument(
+                f'{key} looks like JSON and is none:{_mistake(text)} A text of that form is written {{{{"text"}}}}. Nothing was '
+                "sent."
+            ) from None
         return text
+    return _without_repeats(key, text, value)
+
+
+def _without_repeats(key: str, text: str, value: Any) -> Any:
+    """Return a value, but of a name that stands twice in one object nobody knows which is meant."""
+    if isinstance(value, (dict, list)) and find_mistake(text):
+        raise InvalidArgument(f"{key}:{_mistake(text)} Nothing was sent.")
+    return value
+
+
+def _mistake(text: str) -> str:
+    found = find_mistake(text)
+    if found is None:
+        return ""
+    seen = f" ({found.seen[0]} at column {found.seen[1] + 1})" if found.seen else ""
+    return f" at column {found.position + 1} of the value, {found.told}{seen}."
 
 
 def _typed(key: str, text: str, types: tuple[type, ...], named: str) -> Any:
@@ -175,13 +201,16 @@ def _typed(key: str, text: str, types: tuple[type, ...], named: str) -> Any:
     except (ValueError, RecursionError):
         value = ABSENT
     if value is None or (isinstance(value, types) and (isinstance(value, bool) is (bool in types))):
-        return value
-    hint = (
-        " White space and quotes go into single quotes: --set 'key={\"a\": 1}'."
-        if types[0] in (list, dict)
-        else ""
-    )
-    raise InvalidArgument(f"{key} takes {named}.{hint} To take it away, --unset {key}. Nothing was sent.")
+        return _without_repeats(key, text, value)
+    hint = "."
+    if types[0] in (list, dict) and value is ABSENT:
+        lost = not _LIKE_JSON.match(text)  # the shell of the line has taken the quotes
+        hint = (
+            ". White space and quotes go into single quotes: --set 'key={\"a\": 1}'."
+            if lost
+            else f":{_mistake(text)}"
+        )
+    raise InvalidArgument(f"{key} takes {named}{hint} To take it away, --unset {key}. Nothing was sent.")
 
 
 def _is_almost_json(text: str) -> bool:

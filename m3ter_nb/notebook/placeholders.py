@@ -7,18 +7,19 @@ inside a JSON string. A literal ``{{`` is written ``{{"{{"}}``.
 
 from __future__ import annotations
 
-import ast
 import builtins
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, unquote, unquote_plus
 
 from m3ter_nb.errors import InvalidArgument, M3terError, excerpt
+from m3ter_nb.notebook.json_mistakes import Mistake, find_mistake
 from m3ter_nb.wire.encoding import plain_value
 
 __all__ = [
@@ -37,10 +38,10 @@ LONGEST_EXPRESSION: Final = 2_000
 """Characters between ``{{`` and ``}}``."""
 
 _JSON_NAMES: Final = {"true": "True", "false": "False", "null": "None"}
+_NO_JSON: Final = frozenset({"nan", "NaN", "inf", "Infinity", "undefined"})
 # White space beyond ASCII, and format characters: zero-width, of direction, the byte order mark.
 _UNSEEN: Final = re.compile(r"[^\S\t-\r ]|[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _MARKS: Final = re.compile(r'\\.|"|\{\{', re.DOTALL)
-_CONSTANT: Final = re.compile(r'"(?:\\.|[^"\\])*"|(-?Infinity|NaN)', re.DOTALL)
 # What RFC 3986 section 3.3 allows in a path, the slash, a percent sign that is already there, and an IPv6 host.
 _PATH_SAFE: Final = "/%:@!$&'()*+,;=~[]"
 # What a shell, IPython in other magics, and Python would fill in. Terms of a search are joined by a dollar (a:1$b:2).
@@ -101,7 +102,7 @@ def evaluate(expression: str, namespace: Mapping[str, Any], *, written: str) -> 
         if error.name is None or error.name in namespace:
             raise _failed(written, error) from error
         raise InvalidArgument(
-            f"{_excerpt(written)}: the name {error.name!r} is not defined.{_near_name(error.name, namespace)}"
+            f"{_excerpt(written)}: the name {error.name!r} is not defined.{_near_name(error.name, expression, namespace)}"
         ) from error
     except SyntaxError as error:
         raise InvalidArgument(
@@ -289,15 +290,12 @@ def fill_json(cell: str, namespace: Mapping[str, Any], *, first_line: int = 1) -
     _check_literals((part for part, (*_, literal) in zip(parts, origins, strict=True) if literal), namespace)
     filled = "".join(parts)
     try:
-        return json.loads(filled, parse_constant=_refuse_constant, object_pairs_hook=_object)
-    except json.JSONDecodeError as error:
-        problem, at = error.msg, error.pos
+        return json.loads(filled, parse_constant=_refuse, object_pairs_hook=_object)
     except RecursionError:
-        problem, at = "it is nested too deeply", 0
+        raise InvalidArgument("The body is nested too deeply. Nothing was sent.") from None
     except ValueError as error:
-        problem = str(error)
-        at = next((found.start() for found in _CONSTANT.finditer(filled) if found[1]), 0)
-    raise _malformed(cell, _origin(at, origins), problem, first_line)
+        mistake = find_mistake(filled) or Mistake(0, str(error))
+    raise _malformed(cell, mistake, partial(_origin, origins=origins), first_line)
 
 
 def json_value(value: Any, written: str) -> Any:
@@ -386,39 +384,35 @@ def _quoted(text: str, safe: str) -> str:
         ) from None
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; of a field that stands in it twice, nobody knows which value is meant (RFC 8259, section 4)."""
+    """Return an object of JSON; of a name that stands in it twice, nobody knows which value is meant (RFC 8259, section 4)."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        twice = next(name for index, (name, _) in enumerate(pairs) if name in dict(pairs[:index]))
-        raise InvalidArgument(
-            f"The body has the field {_excerpt(twice)!r} twice in one object: keep one of them. Nothing was sent."
-        )
+        raise ValueError("a name stands twice in one object")
     return fields
 
 
-def _origin(position: int, origins: list[tuple[int, int, bool]]) -> int:
+def _origin(position: int, *, origins: list[tuple[int, int, bool]]) -> int:
     """Return where a position of the filled text stands in the cell; inside a value, where its placeholder starts."""
     start, source, literal = max(origin for origin in origins if origin[0] <= position)
     return source + position - start if literal else source
 
 
-def _malformed(cell: str, position: int, problem: str, first_line: int) -> InvalidArgument:
-    line = cell.count("\n", 0, position)
-    column = position - cell.rfind("\n", 0, position)
-    excerpt = cell.split("\n")[line].strip()
-    message = f"The body is malformed JSON at line {line + first_line}, column {column}: {problem}."
-    message += _culprit(cell[position : position + 1])
-    try:
-        ast.literal_eval(cell.strip())
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-        hint = ""
-    else:
-        hint = " This is Python: JSON wants double quotes, true, false and null; or pass it with --body."
+def _malformed(cell: str, mistake: Mistake, origin: Callable[[int], int], first_line: int) -> InvalidArgument:
+    at = origin(mistake.position)
+
+    def place(position: int) -> str:
+        line = cell.count("\n", 0, position) + first_line
+        return f"line {line}, column {position - cell.rfind(chr(10), 0, position)}"
+
+    seen = f" ({mistake.seen[0]} at {place(origin(mistake.seen[1]))})" if mistake.seen else ""
+    message = f"The body is malformed JSON at {place(at)}: {mistake.told}{seen}.{_culprit(cell[at : at + 1])}"
+    hint = " --body takes it as Python." if mistake.is_python else ""
+    excerpt = cell[cell.rfind("\n", 0, at) + 1 :].partition("\n")[0].strip()
     shown = f" The line is: {_excerpt(excerpt)}" if excerpt else ""
     return InvalidArgument(f"{message}{hint} Nothing was sent.{shown}")
 
@@ -443,9 +437,13 @@ def _hint(written: str) -> str:
     return " The whole of it is Python: write name there, not {{name}}."
 
 
-def _near_name(name: str, namespace: Mapping[str, Any]) -> str:
+def _near_name(name: str, expression: str, namespace: Mapping[str, Any]) -> str:
     if name in _JSON_NAMES:
         return f" In Python it is {_JSON_NAMES[name]}."
+    if name in _NO_JSON:
+        return " JSON has no such value: leave the field out, or give None."
+    if re.search(rf"[{{,]\s*{re.escape(name)}\s*:", expression):
+        return " The name of a field stands in quotes."
     known = [known for known in namespace if not known.startswith("_")]
     near = get_close_matches(name, known + dir(builtins), n=1)
     return f" Did you mean {near[0]!r}?" if near else " Run the cell that defines it first."
