@@ -1,47 +1,14 @@
-"""JSON that comes back as it was: what is read, changed in one place and sent again differs in that place alone.
-
-A float cannot hold 0.10 or 12345678901234567.89, and a bill may. Numbers are read as floats that remember how they
-were written; whole numbers of any length are exact in Python anyway.
-"""
+"""JSON that comes back as it was: what is read, changed in one place and sent again differs in that place alone."""
 
 from __future__ import annotations
 
 import json
-from decimal import Decimal
-from typing import Any, Self
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
-from m3ter_nb.wire.encoding import encode_body
+from m3ter_nb.wire.digits import Digits, read_number
 
-__all__ = ["Digits", "decode_exactly", "encode_exactly", "is_same", "read_number"]
-
-
-class Digits(float):
-    """A number that remembers how it was written.
-
-    Attributes:
-        text: as JSON has it.
-    """
-
-    __slots__ = ("text",)
-
-    text: str
-
-    def __new__(cls, text: str) -> Self:
-        """Read a number as JSON writes it."""
-        number = super().__new__(cls, text)
-        number.text = text
-        return number
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def __reduce__(self) -> tuple[type[Digits], tuple[str]]:
-        return Digits, (self.text,)
-
-
-def read_number(text: str) -> int | Digits:
-    """Return a whole number of JSON: minus zero is none in Python."""
-    return Digits(text) if text == "-0" else int(text)
+__all__ = ["decode_exactly", "is_same"]
 
 
 def decode_exactly(content: str | bytes) -> Any:
@@ -51,16 +18,6 @@ def decode_exactly(content: str | bytes) -> Any:
         ValueError: it is no JSON, or holds NaN or Infinity.
     """
     return json.loads(content, parse_float=Digits, parse_int=read_number, parse_constant=_refuse)
-
-
-def encode_exactly(value: Any) -> bytes:
-    """Encode a value as a JSON body: numbers as they were written, fields in their order.
-
-    Raises:
-        InvalidArgument: as :func:`m3ter_nb.wire.encoding.encode_body`.
-    """
-    encode_body(_without_digits(value))  # it refuses what must not travel
-    return _text(value).encode()
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -76,27 +33,11 @@ def is_same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _without_digits(value: Any) -> Any:
-    """Return a value with 0 for the numbers that were read, of which some are beyond every float."""
-    if isinstance(value, dict):
-        return {name: _without_digits(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_digits(item) for item in value]
-    return 0 if isinstance(value, Digits) else value
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Digits):
-        return value.text
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{_text(name)}:{_text(item)}" for name, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(_text, value)) + "]"
-    return encode_body(value).decode()
-
-
-def _decimal(number: float) -> Decimal:
-    return Decimal(number if isinstance(number, int) else repr(number))
+def _decimal(number: float) -> Decimal | str:
+    try:
+        return Decimal(number if isinstance(number, int) else repr(number))
+    except InvalidOperation:  # 1e999999999999999999999 is JSON all the same
+        return repr(number)
 
 
 def _refuse(name: str) -> Any:

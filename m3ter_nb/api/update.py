@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from m3ter_nb.api.doubts import leaves, tell_unknown_changes
-from m3ter_nb.api.exact import decode_exactly, encode_exactly, is_same
+from m3ter_nb.api.exact import decode_exactly, is_same
 from m3ter_nb.api.facts import fields_of, find, is_server_set, methods_of, relative, template_of
 from m3ter_nb.errors import InvalidArgument, UnexpectedAnswer, VersionConflict
+from m3ter_nb.wire.encoding import encode_body
 from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Edit:
         if not self.changes:
             return self.answer
         try:
-            answer = session.exchange("PUT", self.path, json=self.after, body=encode_exactly(self.after))
+            answer = session.exchange("PUT", self.path, json=self.after, body=encode_body(self.after))
         except VersionConflict as error:
             conflict = error
         else:

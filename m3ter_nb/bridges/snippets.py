@@ -14,6 +14,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.wire.digits import holds_digits
 from m3ter_nb.wire.encoding import json_text, query_of, query_pairs
 
 if TYPE_CHECKING:
@@ -95,11 +96,13 @@ def python(
         "",
         f"response = requests.{method.lower()}(",
         f"    {url!r},",
-        f"""    headers={{'Authorization': f"Bearer {{os.environ['{_name(token_variable)}']}}"}},""",
+        f"""    headers={{'Authorization': f"Bearer {{os.environ['{_name(token_variable)}']}}\"{_content_type(json)}}},""",
     ]
     if params:
         lines.append(_argument("params", dict(query_pairs(params))))
-    if json is not None:
+    if holds_digits(json):  # requests would send the nearest float
+        lines.append(_argument("data", json_text(json)))
+    elif json is not None:
         lines.append(_argument("json", json_.loads(json_text(json))))
     lines += [f"    timeout={_TIMEOUTS},", ")", "response.raise_for_status()", "print(response.json())"]
     return "\n".join(lines)
@@ -161,6 +164,10 @@ print(f"Bearer Token received, valid for {{response.json()['expires_in']}} secon
 def _with_query(url: str, params: Mapping[str, Any] | None) -> str:
     query = query_of(params)
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
+
+
+def _content_type(body: Any) -> str:
+    return ", 'Content-Type': 'application/json'" if holds_digits(body) else ""
 
 
 def _argument(name: str, value: Any) -> str:

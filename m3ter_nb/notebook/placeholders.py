@@ -20,7 +20,8 @@ from urllib.parse import quote, unquote, unquote_plus
 
 from m3ter_nb.errors import InvalidArgument, M3terError, excerpt
 from m3ter_nb.notebook.json_mistakes import Mistake, find_mistake
-from m3ter_nb.wire.encoding import plain_value
+from m3ter_nb.wire.digits import read_float, read_number
+from m3ter_nb.wire.encoding import json_text, plain_value
 
 __all__ = [
     "check_filled",
@@ -280,7 +281,7 @@ def fill_json(cell: str, namespace: Mapping[str, Any], *, first_line: int = 1) -
             written = cell[mark.start() : position]
             value = evaluate(written[2:-2], namespace, written=written)
             add(cell[copied : mark.start()], copied, literal=True)
-            encoded = json.dumps(_text(value, written) if in_string else json_value(value, written))
+            encoded = _encoded(value, written, in_string=in_string)
             # The spaces keep a number apart from a digit beside it: 1{{n}} is malformed, not another number.
             add(encoded[1:-1] if in_string else f" {encoded} ", mark.start(), literal=False)
             copied = position
@@ -290,12 +291,25 @@ def fill_json(cell: str, namespace: Mapping[str, Any], *, first_line: int = 1) -
     _check_literals((part for part, (*_, literal) in zip(parts, origins, strict=True) if literal), namespace)
     filled = "".join(parts)
     try:
-        return json.loads(filled, parse_constant=_refuse, object_pairs_hook=_object)
+        return json.loads(
+            filled,
+            parse_float=read_float,
+            parse_int=read_number,
+            parse_constant=_refuse,
+            object_pairs_hook=_object,
+        )
     except RecursionError:
         raise InvalidArgument("The body is nested too deeply. Nothing was sent.") from None
     except ValueError as error:
         mistake = find_mistake(filled) or Mistake(0, str(error))
     raise _malformed(cell, mistake, partial(_origin, origins=origins), first_line)
+
+
+def _encoded(value: Any, written: str, *, in_string: bool) -> str:
+    """Return the JSON of a value, or of its text where it stands within one."""
+    if in_string:
+        return json.dumps(_text(value, written))
+    return json_text(json_value(value, written))
 
 
 def json_value(value: Any, written: str) -> Any:
@@ -355,7 +369,7 @@ def _text(value: Any, written: str) -> str:
             f"{_excerpt(written)} is a {type(value).__name__}; text or a number is needed here."
         )
     try:
-        return json.dumps(plain)
+        return json_text(plain)
     except ValueError as error:
         raise InvalidArgument(f"{_excerpt(written)} has no text: {error}.") from None
 

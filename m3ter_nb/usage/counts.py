@@ -140,7 +140,11 @@ def _asker(reader: Reader, meter: Meter, found: Survey) -> Callable[[dict[str, A
 
 def _number(row: Mapping[str, Any]) -> int:
     # The keys of a row are not documented: with one aggregation there is one number.
-    return int(sum(value for value in row.values() if type(value) in (int, float)))
+    return int(
+        sum(
+            value for value in row.values() if isinstance(value, (int, float)) and not isinstance(value, bool)
+        )
+    )
 
 
 def _groups(rows: Iterable[Mapping[str, Any]]) -> Mapping[Group, int] | None:

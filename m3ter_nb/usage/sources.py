@@ -40,12 +40,12 @@ PIECE: Final = 20_000
 _SAMPLE: Final = 65_536
 _CSV: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _PARQUET: Final = (".parquet", ".pq")
-_JSON_LINES: Final = " Give its rows: [json.loads(line) for line in open(path)]."
+_JSON_LINES: Final = " Give its rows: [json.loads(line, parse_float=decimal.Decimal) for line in open(path)]."
 #: What to do with files of other kinds.
 _OTHER_FILES: Final = {
     ".jsonl": _JSON_LINES,
     ".ndjson": _JSON_LINES,
-    ".json": " Give its rows: json.load(open(path)), where that is a list.",
+    ".json": " Give its rows: json.load(open(path), parse_float=decimal.Decimal), where that is a list.",
     ".xlsx": " Read it by pandas.read_excel(path, dtype=str), convert the numbers, and give the frame.",
 }
 

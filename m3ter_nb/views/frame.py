@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import MAXYEAR, MINYEAR
+from decimal import Decimal, InvalidOperation
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -134,6 +135,8 @@ def _series(name: str, column: _Column) -> pd.Series[Any]:
         return pd.Series(values, dtype="float64")
     if kinds == {str}:
         return _texts(name, values)
+    if any(issubclass(kind, float) and kind is not float for kind in kinds):
+        values = [_decimal(value) if isinstance(value, float) else value for value in values]
     return pd.Series(values, dtype=bool if column.kinds == {bool} else object)
 
 
@@ -153,6 +156,14 @@ def _whole_numbers(values: list[int | None], *, gaps: bool) -> pd.Series[Any]:
 
 def _exact_as_floats(values: Iterable[Any]) -> bool:
     return all(value in _EXACT_IN_FLOATS for value in values if type(value) is int)
+
+
+def _decimal(number: float) -> Decimal | str:
+    """Return a number that has more digits than a float: pandas makes floats of all that are floats in part."""
+    try:
+        return Decimal(repr(number))
+    except InvalidOperation:  # 1e999999999999999999999
+        return repr(number)
 
 
 def _texts(name: str, values: list[str | None]) -> pd.Series[Any]:

@@ -173,7 +173,8 @@ class Records(_Shown, list[Any]):
 
         Nothing is lost on the way. Nested fields are flattened with dots (``address.country``), but where two fields
         would share a name the object stays whole; lists stay lists. Whole numbers keep their digits: with gaps they
-        are ``Int64``, and too long ones stay Python's own. ISO 8601 date-times become UTC datetimes, if every value
+        are ``Int64``, and too long ones stay Python's own; of a number with more digits than a float its column holds
+        ``Decimal``. ISO 8601 date-times become UTC datetimes, if every value
         of the column is one. Plain days, in columns named as dates (``startDate``, ``dayEpoch``), become naive
         datetimes at midnight: a day has no time zone (``frame["startDate"].dt.strftime("%Y-%m-%d")`` gives m3ter's
         text again). An empty list gives an empty frame.

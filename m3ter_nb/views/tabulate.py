@@ -118,7 +118,7 @@ def _ordered(kinds: Mapping[str, set[type]]) -> list[str]:
 
 
 def _are_numbers(kinds: set[type]) -> bool:
-    return kinds <= {int, float, _NOTHING} and kinds != {_NOTHING}
+    return kinds != {_NOTHING} and all(kind in (int, _NOTHING) or issubclass(kind, float) for kind in kinds)
 
 
 def _fields(

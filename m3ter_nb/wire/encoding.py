@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime
@@ -16,10 +17,11 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Never, TypeGuard
 from urllib.parse import parse_qsl, urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.spelling import MASK, holds_mask, is_mask
+from m3ter_nb.wire.digits import Digits, holds_digits, read_float
 
 __all__ = [
     "LONGEST_BODY",
@@ -52,7 +54,7 @@ def plain_value(value: object) -> str | int | float | bool | None:
     """
     if isinstance(value, Enum):
         value = value.value
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, (bool, Digits)):
         return value
     if isinstance(value, numbers.Real) and not _is_duration(value):
         return _plain_number(value)
@@ -126,14 +128,18 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     """
     separators = (",", ":") if indent is None else None
     try:
+        held: list[str] = []
+        mark = uuid4().hex
         text = json.dumps(
-            value,
+            _set_aside(value, mark, held) if holds_digits(value) else value,
             ensure_ascii=False,
             allow_nan=False,
             separators=separators,
             indent=indent,
             default=plain_value,
         )
+        if held:
+            text = re.sub(f'"{mark}-([0-9]+)"', lambda found: held[int(found[1])], text)
         text.encode()
         _refuse_odd_names(value)
     except _NoForm as error:
@@ -141,6 +147,18 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"The body is not JSON: {error}. Nothing was sent.") from None
     return text
+
+
+def _set_aside(value: Any, mark: str, held: list[str]) -> Any:
+    """Return a value with marked texts for the numbers whose digits json would lose, which go to the end of ``held``."""
+    if isinstance(value, dict):
+        return {name: _set_aside(item, mark, held) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_set_aside(item, mark, held) for item in value]
+    if not isinstance(value, Digits):
+        return value
+    held.append(value.text)
+    return f"{mark}-{len(held) - 1}"
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -196,7 +214,7 @@ def _refuse(_constant: str) -> Never:
 
 
 # As json.loads makes one for each call.
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_float=read_float, parse_constant=_refuse)
 
 
 def decode_body(content: bytes) -> tuple[Any, bool]:
@@ -337,4 +355,4 @@ def _single_text(value: Any) -> str:
     if isinstance(value, Decimal) and value.is_finite():
         return str(value)
     plain = plain_value(value)
-    return plain if isinstance(plain, str) else json.dumps(plain)
+    return plain if isinstance(plain, str) else json_text(plain)

@@ -16,7 +16,6 @@ import pytest
 from IPython.lib.pretty import pretty
 
 from m3ter_nb.api.addresses import url_of
-from m3ter_nb.api.exact import encode_exactly
 from m3ter_nb.auth.token import Token
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.spelling import MASK
@@ -152,7 +151,6 @@ def test_a_mask_is_known_again_however_it_was_shown_and_wherever_it_is_put(
         for put in (
             lambda shown=shown: encode_body({"fields": [{"name": shown}]}),
             lambda shown=shown: encode_body({shown: 1}),
-            lambda shown=shown: encode_exactly({"name": shown}),
             lambda shown=shown: query_of({"ids": shown}),
             lambda shown=shown: query_of({"ids": ["a", shown]}),
             lambda shown=shown: query_of(urlencode({"ids": shown})),

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 import m3ter_nb
+from m3ter_nb.bridges import snippets
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook.call_line import parse_call
 from m3ter_nb.views.records import as_records
@@ -211,6 +212,76 @@ def test_bytes_in_a_buffer_are_no_list_of_numbers_in_a_query(value: object) -> N
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "Infinity"])
 def test_an_answer_with_nan_or_infinity_is_no_json(number: str) -> None:
     assert decode_body(f'{{"data": [{{"total": {number}}}]}}'.encode()) == (None, False)
+
+
+#: JSON numbers that no float equals, and one of each kind that some float does.
+BEYOND_FLOATS = [
+    *("12345678901234567.89", "0.12345678901234567890123", "1e400", "-1e400", "1e-400", "4.9e-324"),
+    *("2.2250738585072011e-308", "1e99999999999999999999", "1e-99999999999999999999", "-0"),
+]
+FLOATS = ["0.1", "1.10", "-0.0", "1E5", "1.7976931348623157e308", "5e-324", "0e0", "0.50000000000000000000"]
+
+
+@pytest.mark.parametrize("number", [*BEYOND_FLOATS, *FLOATS, "123456789012345678901234567890"])
+def test_a_number_is_sent_again_as_the_number_that_was_read_or_typed(number: str) -> None:
+    read, is_json = decode_body(f'{{"list": [{number}]}}'.encode())
+    typed = parse_call("POST products", f'{{"list": [{number}]}}', {}).json
+    spliced = parse_call("POST products", '{"list": [{{value}}]}', {"value": read["list"][0]}).json
+
+    assert is_json
+    for body in (typed, *((read, spliced) if number != "-0" else ())):
+        sent = json.loads(encode_body(body), parse_float=as_read, parse_int=as_read)["list"][0]
+        assert sent == as_read(number)
+
+
+def as_read(text: str) -> str:
+    """Return a number's sign, digits and power of ten, however it is written."""
+    digits, _, exponent = text.lower().partition("e")
+    whole, _, fraction = digits.lstrip("-").partition(".")
+    kept = (whole + fraction).rstrip("0")
+    power = int(exponent or 0) + len(whole) - len(kept) if kept.strip("0") else 0
+    return f"{'-' if text.startswith('-') else ''}{kept.lstrip('0')}e{power}"
+
+
+@pytest.mark.parametrize("number", FLOATS)
+def test_a_number_that_is_a_float_is_read_as_a_plain_one(number: str) -> None:
+    ((read,), _) = decode_body(f"[{number}]".encode())
+
+    assert type(read) is float
+
+
+def test_digits_go_through_a_frame_a_table_a_query_and_a_snippet() -> None:
+    read, _ = decode_body(b'[{"total": 12345678901234567.89}, {"total": 0.5}]')
+
+    assert list(as_records(read).to_frame()["total"]) == [Decimal("12345678901234567.89"), Decimal("0.5")]
+    assert "12345678901234567.89" in str(as_records(read))
+    assert query_of({"x": read[0]["total"]}) == "x=12345678901234567.89"
+    for write in (snippets.curl, snippets.python):
+        assert "12345678901234567.89" in write("POST", "https://x.example", json=read)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(Decimal("0.1"), Decimal("1e400"), Fraction(1, 3), np.longdouble("0.1"), 1j, 10**5_000),
+        *(
+            np.longdouble("1e400"),
+            float("inf"),
+            np.float32("nan"),
+            np.ma.masked,
+            np.array(0.1, np.longdouble),
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_number_that_cannot_be_sent_exactly_is_refused_in_one_line(value: object) -> None:
+    for refused in (
+        lambda: encode_body({"x": value}),
+        lambda: parse_call("POST x", '{"x": {{v}}}', {"v": value}),
+    ):
+        with pytest.raises(InvalidArgument) as caught:
+            refused()
+        assert "\n" not in str(caught.value)
 
 
 def test_days_go_through_a_frame_and_back_as_they_were() -> None:
