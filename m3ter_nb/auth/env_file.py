@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import selectors
 import stat
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from m3ter_nb.auth.variables import VARIABLES
 from m3ter_nb.errors import InvalidArgument
@@ -24,11 +26,24 @@ __all__ = ["EnvFile", "find_dotenv", "read_dotenv"]
 _LARGEST = 1_000_000
 # Lines: python-dotenv takes a second for so many, which a file of somebody else's could multiply.
 _MOST_LINES = 10_000
+# Blanks in a row, for which python-dotenv takes their square.
+_MOST_BLANKS = 200
+_BLANKS = re.compile(r"[^\S\r\n]++")
+_NEWLINE = re.compile(r"\r\n|\n|\r")
+# How a line begins that is meant for us.
+_OURS = re.compile(rf"(?P<before>\s*+)(?:export\s++)?['\"]?(?P<name>{'|'.join(VARIABLES)})\b")
 #: Seconds to wait for what writes to a named pipe: a password manager asks a person first.
 PIPE_TIMEOUT = 10.0
 
 
 @with_literal_repr
+class _Content(NamedTuple):
+    """What a file says of our variables, and what is wrong with a line that names one; the sentence does not name the file."""
+
+    values: dict[str, str]
+    fault: str = ""
+
+
 class EnvFile:
     """A ``.env`` that was come upon.
 
@@ -36,14 +51,18 @@ class EnvFile:
         path: where it lies; ``""`` where there is none that names one of our variables.
         values: its ``M3TER_*`` variables, as written.
         passed_over: why nearer files were not taken, one sentence each.
+        fault: what is wrong with a line that names one of our variables, one sentence; ``""`` for nothing.
     """
 
-    __slots__ = ("passed_over", "path", "values")
+    __slots__ = ("fault", "passed_over", "path", "values")
 
-    def __init__(self, path: str, values: dict[str, str], passed_over: tuple[str, ...]) -> None:
+    def __init__(
+        self, path: str, values: dict[str, str], passed_over: tuple[str, ...], fault: str = ""
+    ) -> None:
         self.path = path
         self.values = values
         self.passed_over = passed_over
+        self.fault = fault
 
     def __repr__(self) -> str:
         return f"EnvFile({self.path!r}, values hidden)"
@@ -60,7 +79,7 @@ def read_dotenv(path: str | os.PathLike[str]) -> dict[str, str]:
 
     Raises:
         InvalidArgument: the file is not there, not readable, not UTF-8, larger than 1 MB, or of more than
-            10,000 lines.
+            10,000 lines; or a line that names one of the variables gives it no value that can be read.
     """
     try:
         path = Path(path).expanduser()
@@ -71,9 +90,12 @@ def read_dotenv(path: str | os.PathLike[str]) -> dict[str, str]:
             "There is no file of that name that you may read; name an existing .env file, or leave --env without one."
         ) from None
     try:
-        return _read(path)
+        content = _read(path)
     except InvalidArgument as error:
         raise InvalidArgument(f"{path} cannot be used: {error}") from None
+    if content.fault:
+        raise InvalidArgument(f"{path} cannot be used: {content.fault}")
+    return content.values
 
 
 def find_dotenv(*, pipes: bool = True) -> EnvFile:
@@ -88,15 +110,20 @@ def find_dotenv(*, pipes: bool = True) -> EnvFile:
             mode = path.stat().st_mode
             if stat.S_ISDIR(mode) or (stat.S_ISFIFO(mode) and not pipes):
                 continue
-            values = _read(path)
+            content = _read(path)
         except (FileNotFoundError, NotADirectoryError):
+            if path.is_symlink():
+                passed_over.append(f"{path} was passed over: it is a link to what is not there.")
             continue
         except (InvalidArgument, OSError) as error:
             reason = str(error) if isinstance(error, InvalidArgument) else _unreadable(error)
             passed_over.append(f"{path} was passed over: {reason}")
             continue
-        if values:
-            return EnvFile(str(path), values, tuple(passed_over))
+        if content.values or content.fault:
+            if not any(content.values.values()) and not content.fault:
+                passed_over.append(f"{path} names {', '.join(content.values)}, but gives no value.")
+            fault = f"{path} cannot be used: {content.fault}" if content.fault else ""
+            return EnvFile(str(path), content.values, tuple(passed_over), fault)
         passed_over.append(f"{path} was passed over: it names none of {', '.join(VARIABLES)}.")
     return EnvFile("", {}, tuple(passed_over))
 
@@ -111,7 +138,7 @@ def _candidates() -> list[Path]:
 
 
 @without_frames
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> _Content:
     """Return what a file says of our variables.
 
     Raises:
@@ -120,27 +147,54 @@ def _read(path: Path) -> dict[str, str]:
     try:
         text = _content(path).decode("utf-8-sig")  # Windows editors put a byte order mark first
     except UnicodeDecodeError:
-        raise InvalidArgument("it is not UTF-8 text.") from None
+        raise InvalidArgument("it is not UTF-8 text: save it as UTF-8.") from None
     except OSError as error:
         raise InvalidArgument(_unreadable(error)) from None
     if "\0" in text:  # UTF-16 without a byte order mark is UTF-8 full of them
-        raise InvalidArgument("it is not UTF-8 text: it holds null bytes.")
+        raise InvalidArgument("it is not UTF-8 text, for it holds null bytes: save it as UTF-8.")
     if not any(name in text for name in VARIABLES):
-        return {}
+        return _Content({})
     if max(text.count("\n"), text.count("\r")) > _MOST_LINES:
         raise InvalidArgument(
             f"it has more than {_MOST_LINES:,} lines; what m3ter needs of a .env are a few."
         )
-    from dotenv import dotenv_values
+    if max(map(len, _BLANKS.findall(text)), default=0) > _MOST_BLANKS:
+        raise InvalidArgument(
+            f"it has more than {_MOST_BLANKS} blanks in a row; take out those that nothing needs."
+        )
+    return _parse(text)
 
-    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
-    return {name: value or "" for name, value in values.items() if name in VARIABLES}
+
+def _parse(text: str) -> _Content:
+    from dotenv.parser import parse_stream  # dotenv_values would log what it does not understand
+
+    values: dict[str, str] = {}
+    fault = ""
+    for binding in parse_stream(io.StringIO(text)):
+        ours = _OURS.match(binding.original.string)
+        if ours is None or not (binding.error or binding.key in VARIABLES):
+            continue
+        line = binding.original.line + len(_NEWLINE.findall(ours["before"]))
+        if binding.error:
+            fault = fault or f"line {line}, {ours['name']}, is not NAME=value (is a quote not closed?)."
+        elif binding.value is not None and _NEWLINE.search(binding.value.strip()):
+            fault = (
+                fault
+                or f"the value of {ours['name']} in line {line} does not end there: is a quote not closed?"
+            )
+        elif (
+            binding.value is not None or ours["name"] not in values
+        ):  # a lone "export NAME" takes no value away
+            values[ours["name"]] = binding.value or ""
+    return _Content(values, fault)
 
 
 def _unreadable(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return f"it is a named pipe, and nothing came through it within {PIPE_TIMEOUT:g} s."
-    return f"it cannot be read ({type(error).__name__})."
+    if isinstance(error, PermissionError):
+        return "you may not read it, or not look into its folder."
+    return f"it cannot be read ({error.strerror or type(error).__name__})."
 
 
 def _content(path: Path) -> bytes:

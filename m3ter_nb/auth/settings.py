@@ -143,7 +143,8 @@ def find_settings(
         The first complete set. Where there is none: what is known of host and organization, for a form.
 
     Raises:
-        CredentialsMissing: only half of the credentials is there, or a named file has none.
+        CredentialsMissing: only half of the credentials is there, or in a line that cannot be read; or a named file
+            has none.
         CredentialsConflict: a token and half a key pair in one place, or the halves of one pair in two.
         InvalidArgument: a named file cannot be read.
     """
@@ -153,7 +154,10 @@ def find_settings(
     settings = environment.complete()
     if settings is not None:
         return settings
-    file = _Place.of_file(find_dotenv(pipes=pipes) if search_dotenv else EnvFile("", {}, ()))
+    found = find_dotenv(pipes=pipes) if search_dotenv else EnvFile("", {}, ())
+    if found.fault:
+        raise CredentialsMissing(found.fault)
+    file = _Place.of_file(found)
     half = environment.missing_half(file)
     if half is not None:
         raise half
@@ -239,7 +243,7 @@ class _Place:
 
     @classmethod
     def of_file(cls, file: EnvFile) -> _Place:
-        return cls(file.values, file.path, file.passed_over)
+        return cls(file.values, file.path, (*file.passed_over, *([file.fault] if file.fault else ())))
 
     def complete(self) -> Settings | None:
         """Return its settings where it holds complete credentials, else None."""

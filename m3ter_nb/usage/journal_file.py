@@ -37,7 +37,16 @@ def journal_path(folder: Path | None, org_id: str, meter: str, base_url: str) ->
     _, host, port = origin(base_url)
     if is_loopback(host):
         name += f"-{port}"
-    return (folder or Path.cwd()) / ".m3ter" / f"usage-{org_id[:8]}-{name}.sqlite"
+    return (folder or _here()) / ".m3ter" / f"usage-{org_id[:8]}-{name}.sqlite"
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except (
+        FileNotFoundError
+    ):  # it was deleted under the kernel: no journal can be kept there, which is said later
+        return Path()
 
 
 def make_private(path: Path) -> None:

@@ -39,7 +39,29 @@ SOMEBODY_ELSES = {
     "more than 1 MB": OURS.encode() + b"#" * 1_000_000,
     "more than 10,000 lines": OURS.encode() + b"A=1\n" * 10_000,
     "more than 10,000 lines of an old Mac": OURS.encode() + b"A='\r" * 10_001,
+    "blanks in a row, whose square would be hours": OURS.encode() + b"A=a" + b" " * 900_000 + b"b\n",
+    "blanks of another kind": OURS.encode() + f"A=a{chr(0x2028) * 50_000}b\n".encode(),
     "nothing": b"",
+}
+# A line that is meant for us, what is said of it, and what of a file that names it alone.
+NOT_UNDERSTOOD = {
+    "a quote that is not closed": (
+        'M3TER_API_KEY=k\nM3TER_API_SECRET="marked\n',
+        "line 2, M3TER_API_SECRET, is not",
+    ),
+    "one that swallows the next name": (
+        "M3TER_API_KEY='marked\nM3TER_API_SECRET=marked'\n",
+        "the value of M3TER_API_KEY in line 1 does not end there",
+    ),
+    "one that ends in the next line": (
+        'M3TER_API_KEY="marked\nM3TER_API_SECRET="marked"\n',
+        "line 1, M3TER_API_KEY, is not",
+    ),
+    "a colon": ("\n\r\n  M3TER_API_KEY: marked\nM3TER_API_SECRET=s\n", "line 3, M3TER_API_KEY, is not"),
+    "the host": (
+        'M3TER_API_KEY=k\nM3TER_API_SECRET=s\nexport M3TER_BASE_URL="https://marked\n',
+        "line 3, M3TER_BASE_URL, is not",
+    ),
 }
 
 
@@ -108,23 +130,83 @@ def test_a_file_that_may_not_be_read_is_passed_over(what: str, monkeypatch: pyte
         monkeypatch.chdir("/")
 
     assert settings.complete
-    assert "PermissionError" in settings.notes[0]
+    assert "you may not read it" in settings.notes[0]
 
 
-@pytest.mark.parametrize(("code", "name"), [(errno.EACCES, "PermissionError"), (errno.EIO, "OSError")])
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.EACCES, "you may not read it, or not look into its folder."),
+        (errno.EIO, "it cannot be read (broken)."),
+    ],
+)
 def test_a_file_of_which_the_system_says_nothing_is_passed_over(
-    below: Path, code: int, name: str, monkeypatch: pytest.MonkeyPatch
+    below: Path, code: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stat = Path.stat
 
     def failing(self: Path, **options: bool) -> os.stat_result:
         if self == below:
-            raise OSError(code, "not for you")
+            raise OSError(code, "broken")
         return stat(self, **options)
 
     monkeypatch.setattr(Path, "stat", failing)
 
-    assert find_settings({}).notes == (f"{below} was passed over: it cannot be read ({name}).",)
+    assert find_settings({}).notes == (f"{below} was passed over: {said}",)
+
+
+@pytest.mark.parametrize(("content", "said"), NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD)
+def test_a_line_of_ours_that_is_not_understood_is_an_error_that_names_it(
+    below: Path, content: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    below.write_text(content, newline="")
+
+    with pytest.raises(CredentialsMissing, match=f"^{below} cannot be used: {said}") as come_upon:
+        find_settings({})
+    with pytest.raises(InvalidArgument, match=f"^{below} cannot be used: {said}") as named:
+        find_settings({}, dotenv=below)
+    typed = find_host({})
+
+    assert [note.startswith(f"{below} cannot be used: ") for note in typed.notes] == [True]
+    assert "marked" not in f"{come_upon.value}{named.value}{typed.notes}{caplog.text}"
+    assert caplog.records == []
+
+
+def test_lines_that_are_not_for_us_may_be_as_they_like(below: Path, caplog: pytest.LogCaptureFixture) -> None:
+    odd = "A=\"never closed\nB: c\n'\n# M3TER_API_KEY: see the wiki\nSEE M3TER_API_KEY: there\nM3TER_API_KEY_OLD: x\n"
+    below.write_text(odd + OURS)
+
+    settings = find_settings({})
+
+    assert (settings.source, settings.notes, caplog.records) == (str(below), (), [])
+
+
+def test_a_name_that_is_exported_on_a_line_of_its_own_keeps_its_value(below: Path) -> None:
+    below.write_text(OURS + "export M3TER_API_KEY\nexport M3TER_API_SECRET\n")
+
+    settings = find_settings({})
+
+    assert settings.credentials is not None
+    assert (settings.source, settings.credentials.key_id) == (str(below), "key-2")
+
+
+@pytest.mark.parametrize(
+    "content", ["M3TER_API_KEY=\nM3TER_API_SECRET=''\n", "M3TER_API_KEY\nM3TER_API_SECRET\n"]
+)
+def test_names_without_a_value_are_said(below: Path, content: str) -> None:
+    below.write_text(content)
+
+    assert find_settings({}).notes == (f"{below} names M3TER_API_KEY, M3TER_API_SECRET, but gives no value.",)
+
+
+@pytest.mark.parametrize("target", ["gone", ".env"], ids=["to nothing", "to itself"])
+def test_a_link_that_leads_nowhere_is_passed_over_with_a_notice(below: Path, target: str) -> None:
+    below.symlink_to(target)
+
+    settings = find_settings({})
+
+    assert settings.complete
+    assert [note.startswith(f"{below} was passed over: ") for note in settings.notes] == [True]
 
 
 def test_a_folder_called_dotenv_is_none(below: Path) -> None:

@@ -127,6 +127,19 @@ def test_the_journal_is_in_a_folder_of_its_own_that_git_leaves_alone(used: Used)
     assert sent.journal.stat().st_mode & 0o777 == 0o600
 
 
+def test_rows_go_without_a_journal_where_the_working_directory_is_gone(
+    used: Used, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = Path.cwd() / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert used.submit(usage(5)).confirmed
+    assert "No journal is kept" in caplog.text
+    monkeypatch.undo()  # or whatever asks for the directory meanwhile fails
+
+
 def test_the_journal_of_files_is_beside_them(used: Used, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
