@@ -13,12 +13,14 @@ from collections import Counter
 from contextlib import closing, contextmanager
 from functools import cached_property
 from itertools import compress
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import numpy as np
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.usage.digests import Index, pairs
 from m3ter_nb.usage.journal_file import NoJournal, make_private
-from m3ter_nb.usage.measurements import DIGEST_BYTES, FORMAT
+from m3ter_nb.usage.measurements import DIGEST_BYTES, FORMAT, digest
 from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
@@ -180,8 +182,12 @@ class Journal:
         )
         return otherwise
 
-    def begin(self) -> Run:
-        """Note that a submission begins."""
+    def begin(self, way: str) -> Run:
+        """Note that a submission begins.
+
+        Args:
+            way: in which its uids are made.
+        """
         now = self._wall()
 
         def note() -> Run:
@@ -190,6 +196,9 @@ class Journal:
                     0
                 ]
                 number = self._db.execute("INSERT INTO runs (started) VALUES (?)", (now,)).lastrowid
+                self._db.execute(
+                    "INSERT OR REPLACE INTO about VALUES (?, ?)", (f"way {number}", _hidden(way))
+                )
             return Run(number or 0, now if since is None else since, since is not None)
 
         return self._try(note, Run(0, now, goes_on=False))
@@ -273,18 +282,25 @@ class Journal:
 
         return self._try(read, {})
 
-    def sent_otherwise(self, contents: Sequence[bytes], *, by_content: bool) -> list[bool]:
-        """Tell of each content whether m3ter had accepted it under a uid that was made in the other way.
+    def sent_otherwise(self, contents: Sequence[bytes], way: str, *, by_content: bool) -> list[bool]:
+        """Tell of each content whether m3ter had accepted it under a uid that was made in another way.
 
         Args:
             contents: digests.
-            by_content: whether uids are digests of content now; the other way is then that they are the source's own.
+            way: in which uids are made now.
+            by_content: whether that is as digests of content.
         """
-        return (
-            [False] * len(contents)
-            if self.was_empty
-            else self._read().otherwise(contents, by_content=by_content)
+        if self.was_empty:
+            return [False] * len(contents)
+        known = self._read()
+        if by_content:
+            return known.have(contents, known.under_own_uids)
+        sent = zip(
+            known.have(contents, known.uids),
+            known.have(contents, known.under_other(_hidden(way))),
+            strict=True,
         )
+        return [any(each) for each in sent]
 
     def _read(self) -> _Known:
         if self._known is None:  # not before: what only notes events has no use for it
@@ -297,34 +313,52 @@ class Journal:
             pass
 
 
+def _hidden(way: str) -> str:
+    return digest(way.encode()).hex()
+
+
 class _Known:
     """The rows that a journal holds; none without a database."""
 
     def __init__(self, db: sqlite3.Connection | None = None) -> None:
-        uids, contents = bytearray(), bytearray()
-        rows = db.execute("SELECT uids, contents FROM sent ORDER BY id") if db is not None else ()
-        for few, theirs in rows:
+        uids, contents, ways = bytearray(), bytearray(), list[tuple[str, int]]()
+        way_of = dict(db.execute("SELECT name, value FROM about")) if db is not None else {}
+        rows = db.execute("SELECT run, uids, contents FROM sent ORDER BY id") if db is not None else ()
+        for run, few, theirs in rows:
             if len(few) % DIGEST_BYTES or len(theirs) not in (0, len(few)):
                 raise sqlite3.DatabaseError("its rows are damaged")
             uids += few
             contents += theirs or few  # a uid that is a digest of the content
-        self._index, self._uids, self._contents = Index(uids), uids, contents
+            # Of a run that has noted none, nobody knows.
+            ways.append((way_of.get(f"way {run}", ""), len(few) // DIGEST_BYTES))
+        self.uids, self._names, self._contents, self._ways = Index(uids), uids, contents, ways
+        self._others: tuple[str, Index] | None = None
 
     @cached_property
-    def _under_own_uids(self) -> Index:
+    def under_own_uids(self) -> Index:
         """The contents of rows whose uid is no digest of them."""
-        uids, contents = pairs(self._uids), pairs(self._contents)
-        return Index(contents[(uids != contents).any(axis=1)].tobytes())
+        return Index(pairs(self._contents)[self._are_own()].tobytes())
 
-    def otherwise(self, contents: Sequence[bytes], *, by_content: bool) -> list[bool]:
-        index = self._under_own_uids if by_content else self._index
+    def under_other(self, way: str) -> Index:
+        """Return the contents of rows whose uid is no digest of them, and was made in another way than this."""
+        if self._others is None or self._others[0] != way:
+            others = [bool(each) and each != way for each, _ in self._ways]
+            rows = np.repeat(np.array(others, bool), [rows for _, rows in self._ways])
+            self._others = way, Index(pairs(self._contents)[rows & self._are_own()].tobytes())
+        return self._others[1]
+
+    def _are_own(self) -> np.ndarray[Any, Any]:
+        return np.asarray((pairs(self._names) != pairs(self._contents)).any(axis=1))
+
+    def have(self, contents: Sequence[bytes], index: Index) -> list[bool]:
+        """Tell of each whether it is in an index."""
         return [place >= 0 for place in index.find(contents)]
 
     def contents(self, uids: Sequence[bytes]) -> dict[bytes, bytes]:
         size = DIGEST_BYTES
         return {
             uid: bytes(self._contents[place * size : (place + 1) * size])
-            for uid, place in zip(uids, self._index.find(uids), strict=True)
+            for uid, place in zip(uids, self.uids.find(uids), strict=True)
             if place >= 0
         }
 

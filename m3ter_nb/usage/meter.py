@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,6 +66,16 @@ class Columns:
     fields: Mapping[str, str] = field(default_factory=dict)
     uid: str | None = None
     key: tuple[str, ...] | None = None
+
+    @property
+    def by_content(self) -> bool:
+        """Whether a uid is a digest of all that is sent."""
+        return self.uid is None and self.key is None
+
+    @property
+    def way(self) -> str:
+        """What tells one way of making uids from another."""
+        return json.dumps([self.uid, self.key])
 
     @property
     def named(self) -> str:

@@ -43,7 +43,7 @@ class Sending:
             found.report.new_accounts,
             journal.path if journal is not None else None,
             _source=job.source,
-            _by_content=job.columns.uid is None and job.columns.key is None,
+            _by_content=job.columns.by_content,
         )
         self._reading = SecondReading(job, found, self.submission)
         self._run: Run | None = None
@@ -64,7 +64,7 @@ class Sending:
             return
         self._look_before()
         if self._journal is not None:
-            self._run = self._journal.begin()
+            self._run = self._journal.begin(self._job.columns.way)
             self._handled = self._journal.handled()
         interrupted = False
         failure: M3terError | None = None
@@ -120,7 +120,7 @@ class Sending:
             self._handled,
             self._by_account_and_day,
             by_uid=self._job.columns.uid is not None,
-            by_content=self._job.columns.uid is None and self._job.columns.key is None,
+            by_content=self._job.columns.by_content,
             unasked=self._unasked,
             raises=self._job.options.raise_on_refused,
         )

@@ -199,7 +199,7 @@ class _Check:
         contents = piece.names if by_content else piece.contents
         sent = journal.contents(piece.names)
         changed, again = list[int](), list[int]()
-        otherwise = journal.sent_otherwise(contents, by_content=by_content)
+        otherwise = journal.sent_otherwise(contents, self._columns.way, by_content=by_content)
         for row, (name, content) in enumerate(zip(piece.names, contents, strict=True)):
             if name not in sent:
                 if otherwise[row]:

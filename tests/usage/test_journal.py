@@ -162,7 +162,7 @@ def test_a_journal_of_another_place_is_refused(tmp_path: Path, name: str) -> Non
 def aged(path: Path, days: int, *, finished: bool) -> None:
     """Open a journal with one run, so many days after it began."""
     journal = Journal(path, ABOUT, pytest.fail, wall=lambda: 1e9)
-    journal.begin()
+    journal.begin("content")
     if finished:
         journal.finish()
     journal.close()

@@ -7,7 +7,7 @@ import pickle
 import threading
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfoNotFoundError
 
 import numpy as np
@@ -272,23 +272,47 @@ def test_a_row_that_was_changed_since_it_was_sent_does_not_vanish(used: Used) ->
     ]
 
 
-@pytest.mark.parametrize("named", [{"uid": "event_id"}, {"key": "event_id"}], ids=["uid", "key"])
-@pytest.mark.parametrize("first_named", [True, False], ids=["with, then without", "without, then with"])
+WAYS: dict[str, dict[str, Any]] = {
+    "content": {},
+    "uid": {"uid": "event_id"},
+    "another uid": {"uid": "other_id"},
+    "key": {"key": "event_id"},
+    "another key": {"key": ["account", "other_id"]},
+}
+
+
+@pytest.mark.parametrize("now", WAYS)
+@pytest.mark.parametrize("before", WAYS)
 def test_rows_sent_under_uids_made_in_another_way_are_not_counted_twice(
-    used: Used, named: dict[str, str], *, first_named: bool
+    used: Used, before: str, now: str
 ) -> None:
-    frame = usage(60)
-    before, now = (named, {}) if first_named else ({}, named)
-    used.submit(frame.head(50), **before)
+    frame = usage(60).assign(other_id=[f"o{number}" for number in range(60)])
+    used.submit(frame.head(50), **WAYS[before])
 
-    with pytest.raises(
-        UsageInvalid, match=r"50 SentWithOtherUid.*Nothing was sent.*give uid= or key= as then"
-    ):
-        used.submit(frame, **now)
-    sent = used.submit(frame, invalid="skip", **now)
+    if before == now:
+        assert used.submit(frame, **WAYS[now]).already == 50
+    else:
+        with pytest.raises(
+            UsageInvalid, match=r"50 SentWithOtherUid.*Nothing was sent.*give uid= or key= as then"
+        ):
+            used.submit(frame, **WAYS[now])
+        assert used.submit(frame, invalid="skip", **WAYS[now]).accepted == 10
 
-    assert (sent.accepted, sent.confirmed) == (10, True)
     assert used.counted() == (60, frame["requests"].sum())
+
+
+@pytest.mark.parametrize("how", [{"uid": "event_id"}, {"key": "event_id"}], ids=["uid", "key"])
+def test_rows_that_differ_in_their_uid_alone_count_each_run_after_run(
+    used: Used, how: dict[str, str]
+) -> None:
+    frame = usage(20)
+    later = frame.assign(event_id=[f"later-{number}" for number in range(20)])
+    used.submit(frame, **how)
+
+    sent = used.submit(later, **how)
+
+    assert (sent.accepted, sent.confirmed) == (20, True)
+    assert used.counted() == (40, 2 * frame["requests"].sum())
 
 
 @pytest.mark.parametrize("journal", [None, "j.sqlite"])
