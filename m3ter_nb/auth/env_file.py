@@ -13,7 +13,6 @@ import selectors
 import stat
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 from m3ter_nb.auth.variables import VARIABLES
 from m3ter_nb.errors import InvalidArgument
@@ -37,15 +36,8 @@ PIPE_TIMEOUT = 10.0
 
 
 @with_literal_repr
-class _Content(NamedTuple):
-    """What a file says of our variables, and what is wrong with a line that names one; the sentence does not name the file."""
-
-    values: dict[str, str]
-    fault: str = ""
-
-
 class EnvFile:
-    """A ``.env`` that was come upon.
+    """What a ``.env`` says.
 
     Args:
         path: where it lies; ``""`` where there is none that names one of our variables.
@@ -90,12 +82,12 @@ def read_dotenv(path: str | os.PathLike[str]) -> dict[str, str]:
             "There is no file of that name that you may read; name an existing .env file, or leave --env without one."
         ) from None
     try:
-        content = _read(path)
+        read = _read(path)
     except InvalidArgument as error:
         raise InvalidArgument(f"{path} cannot be used: {error}") from None
-    if content.fault:
-        raise InvalidArgument(f"{path} cannot be used: {content.fault}")
-    return content.values
+    if read.fault:
+        raise InvalidArgument(f"{path} cannot be used: {read.fault}")
+    return read.values
 
 
 def find_dotenv(*, pipes: bool = True) -> EnvFile:
@@ -110,7 +102,7 @@ def find_dotenv(*, pipes: bool = True) -> EnvFile:
             mode = path.stat().st_mode
             if stat.S_ISDIR(mode) or (stat.S_ISFIFO(mode) and not pipes):
                 continue
-            content = _read(path)
+            read = _read(path)
         except (FileNotFoundError, NotADirectoryError):
             if path.is_symlink():
                 passed_over.append(f"{path} was passed over: it is a link to what is not there.")
@@ -119,11 +111,11 @@ def find_dotenv(*, pipes: bool = True) -> EnvFile:
             reason = str(error) if isinstance(error, InvalidArgument) else _unreadable(error)
             passed_over.append(f"{path} was passed over: {reason}")
             continue
-        if content.values or content.fault:
-            if not any(content.values.values()) and not content.fault:
-                passed_over.append(f"{path} names {', '.join(content.values)}, but gives no value.")
-            fault = f"{path} cannot be used: {content.fault}" if content.fault else ""
-            return EnvFile(str(path), content.values, tuple(passed_over), fault)
+        if read.values or read.fault:
+            if not any(read.values.values()) and not read.fault:
+                passed_over.append(f"{path} names {', '.join(read.values)}, but gives no value.")
+            fault = f"{path} cannot be used: {read.fault}" if read.fault else ""
+            return EnvFile(str(path), read.values, tuple(passed_over), fault)
         passed_over.append(f"{path} was passed over: it names none of {', '.join(VARIABLES)}.")
     return EnvFile("", {}, tuple(passed_over))
 
@@ -138,7 +130,7 @@ def _candidates() -> list[Path]:
 
 
 @without_frames
-def _read(path: Path) -> _Content:
+def _read(path: Path) -> EnvFile:
     """Return what a file says of our variables.
 
     Raises:
@@ -153,7 +145,7 @@ def _read(path: Path) -> _Content:
     if "\0" in text:  # UTF-16 without a byte order mark is UTF-8 full of them
         raise InvalidArgument("it is not UTF-8 text, for it holds null bytes: save it as UTF-8.")
     if not any(name in text for name in VARIABLES):
-        return _Content({})
+        return EnvFile("", {}, ())
     if max(text.count("\n"), text.count("\r")) > _MOST_LINES:
         raise InvalidArgument(
             f"it has more than {_MOST_LINES:,} lines; what m3ter needs of a .env are a few."
@@ -165,7 +157,7 @@ def _read(path: Path) -> _Content:
     return _parse(text)
 
 
-def _parse(text: str) -> _Content:
+def _parse(text: str) -> EnvFile:
     from dotenv.parser import parse_stream  # dotenv_values would log what it does not understand
 
     values: dict[str, str] = {}
@@ -186,7 +178,7 @@ def _parse(text: str) -> _Content:
             binding.value is not None or ours["name"] not in values
         ):  # a lone "export NAME" takes no value away
             values[ours["name"]] = binding.value or ""
-    return _Content(values, fault)
+    return EnvFile("", values, (), fault)
 
 
 def _unreadable(error: OSError) -> str:
