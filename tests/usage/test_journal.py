@@ -360,8 +360,8 @@ def test_a_journal_that_another_process_does_not_let_go_of_ends_no_run(
 
     begin = Journal.begin
 
-    def begin_and_hold(self: Journal) -> object:
-        run = begin(self)
+    def begin_and_hold(self: Journal, way: str) -> object:
+        run = begin(self, way)
         if moment == "sending":
             other.execute("BEGIN IMMEDIATE")
         return run
