@@ -147,6 +147,9 @@ class Reading:
         )
         if rounded:
             faults.append(Fault("Rounded", name, rounded, is_problem=False))
+        widened = _widened(made)
+        if widened:
+            faults.append(Fault("SinglePrecision", name, widened, is_problem=False))
         return made
 
     def _measures(self, series: pd.Series[Any]) -> list[Any]:
@@ -278,6 +281,21 @@ def _floats(values: np.ndarray[Any, Any]) -> list[Any]:
         if bool(np.all((values == np.rint(values)) & (np.abs(values) <= _WHOLE))):
             return list(values.astype(np.int64).tolist())
     return [number(value) for value in values.tolist()]
+
+
+def _widened(made: list[Any]) -> list[int]:
+    """Return the rows of numbers in single precision that were made double before anybody could see how they were written."""
+    rows = [row for row, value in enumerate(made) if type(value) is float and not value.is_integer()]
+    if not rows or not _is_single(np.array([made[rows[0]]])):
+        return []
+    if not _is_single(np.array([made[row] for row in rows])):
+        return []
+    return [row for row in rows if float(str(np.float32(made[row]))) != made[row]]
+
+
+def _is_single(values: np.ndarray[Any, Any]) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.all(values.astype(np.float32).astype(np.float64) == values))
 
 
 def _account(value: Any) -> str | None:

@@ -48,6 +48,8 @@ MEANINGS: Final = {
     "Identical": "identical to an earlier row, and counted as usage of its own; with {uid} or {key} it would not be",
     "RepeatedKey": "identical to an earlier row of the same key, and counted once",
     "LongUid": "a uid of more than 50 characters: its digest is sent",
+    "SinglePrecision": "numbers of single precision that were made double, as 0.10000000149011612: another uid than that of "
+    "the 0.1 in their CSV or in a column of float32, from where they would be counted again; give that, or round them",
     "Rounded": "more digits than m3ter's numbers hold: sent as the nearest double",
 }
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m3ter_nb.usage.columns import Reading
+from m3ter_nb.usage.columns import Fault, Reading
 from m3ter_nb.usage.measurements import Writer
 from m3ter_nb.usage.meter import Columns, Field, Meter
 from m3ter_nb.usage.sources import source_of
@@ -34,6 +34,13 @@ def names(given: Any) -> list[bytes]:
         assert not cells.reasons()
         found += writer.names(cells, writer.bodies(cells))
     return found
+
+
+def faults(given: Any) -> list[Fault]:
+    """Return what is said of the rows of a source."""
+    source = source_of(given)
+    reading = Reading(METER, Columns(), zone="UTC", from_text=source.is_text)
+    return [fault for piece in source.pieces(Columns().needed(METER)) for fault in reading.read(piece).faults]
 
 
 WHOLE = pd.Series(range(60))
@@ -105,6 +112,27 @@ def test_a_frame_and_what_is_written_of_it_have_the_same_uids(tmp_path: Path, co
     wanted = names(frame)
 
     assert [name for name, other in others.items() if names(other) != wanted] == []
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers_of_single_precision_that_were_made_double_are_warned_of(tmp_path: Path, kind: str) -> None:
+    frame = usage(60).assign(requests=NUMBERS[kind])
+    frame.to_csv(tmp_path / "usage.csv", index=False)
+    widened = frame.to_dict("records")
+
+    warned = {
+        name: [row for fault in faults(given) if fault.kind == "SinglePrecision" for row in fault.rows]
+        for name, given in {"frame": frame, "csv": tmp_path / "usage.csv", "dicts": widened}.items()
+    }
+
+    assert warned["frame"] == warned["csv"] == []
+    assert bool(warned["dicts"]) is (kind in SMALL)
+    if kind == "half floats":  # the warning is of the column, if not of every row
+        return
+    changed = [
+        row for row, (one, other) in enumerate(zip(names(frame), names(widened), strict=True)) if one != other
+    ]
+    assert warned["dicts"] == changed
 
 
 @pytest.mark.parametrize(
