@@ -237,17 +237,17 @@ def _pairs(path: str, params: Any) -> Iterable[tuple[str, str]]:
 def _of_parameter(operation: Operation, name: str, value: str) -> str:
     known = operation.query
     if name in known:
-        return _of_value(operation, name, known[name], value)
+        return _of_value(operation, name, value)
     kind = "filter" if operation.many else "parameter"
     return f"{operation.path} has no {kind} {_shown(name)}; {_instead(name, known)}"
 
 
-def _of_value(operation: Operation, name: str, shape: Mapping[str, Any], value: str) -> str:
+def _of_value(operation: Operation, name: str, value: str) -> str:
     """Return a doubt about a value that a parameter does not take; the value is not repeated."""
     texts = value.split(",")
     if "{" in value and any(map(_UNFILLED.search, texts)):
         return f"{name} of {operation.path} holds braces that nothing filled: is the f before the quotes missing?"
-    takes, allowed, fits = _expected(name, shape)
+    takes, allowed, fits = _expected(operation, name)
     odd = next((text for text in texts if not fits(text)), None)
     if odd is None:
         return ""
@@ -258,8 +258,10 @@ def _of_value(operation: Operation, name: str, shape: Mapping[str, Any], value: 
     return f"{name} of {operation.path} takes {takes}.{hint}"
 
 
-def _expected(name: str, shape: Mapping[str, Any]) -> tuple[str, Sequence[str], Callable[[str], bool]]:
+@cache
+def _expected(operation: Operation, name: str) -> tuple[str, Sequence[str], Callable[[str], bool]]:
     """Return what a parameter takes, in words; the texts that it takes, where they are few; and what tells of a text."""
+    shape = operation.query[name]
     kind = shape.get("type")
     allowed = shape.get("enum") or (("true", "false") if kind == "boolean" else ())
     if allowed:

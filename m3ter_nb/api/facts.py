@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pkgutil import get_data
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -71,10 +72,10 @@ class Operation:
         """The parameters in its path, each with type and limits."""
         return dict(self.facts.get("path", {}))
 
-    @property
+    @cached_property
     def query(self) -> Mapping[str, Mapping[str, Any]]:
         """The parameters of its query, each with type, enum and limits."""
-        return dict(self.facts.get("query", {}))
+        return MappingProxyType(self.facts.get("query", {}))
 
     @property
     def put_only(self) -> tuple[str, ...]:

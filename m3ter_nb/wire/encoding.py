@@ -42,6 +42,12 @@ _FLOAT_BYTES = 8
 _NO_FILTER = "by which nothing is filtered: leave the parameter out, or say what is meant"
 
 
+class _Settled(list[tuple[str, str]]):
+    """The texts of a query, found to be ones that filter."""
+
+    __slots__ = ()
+
+
 class _NoForm(TypeError):
     """A value that neither a body nor a query can hold; its text fits after "holds"."""
 
@@ -272,6 +278,8 @@ def query_pairs(params: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[t
             a list that is empty or holds a list, None or an item with a comma: m3ter would not filter by it, and answer
             with other rows than were meant.
     """
+    if isinstance(params, _Settled):
+        return params
     try:
         return [(_parameter(name), _query_text(value)) for name, value in _pairs(params) if value is not None]
     except _NoForm as error:
@@ -289,7 +297,7 @@ def settle_query(params: Any) -> str | list[tuple[str, str]] | None:
     """
     if isinstance(params, bytes):
         return params.decode("latin-1")
-    return params if params is None or isinstance(params, str) else query_pairs(params)
+    return params if params is None or isinstance(params, str) else _Settled(query_pairs(params))
 
 
 def _pairs(params: Any) -> Iterable[tuple[Any, Any]]:
