@@ -12,6 +12,8 @@ from typing import Any, Final, Self
 
 __all__ = ["Digits", "holds_digits", "read_float", "read_number"]
 
+# Of 15 digits any number is held by a float (DBL_DIG of C), and there is a point among them.
+_ALWAYS_HELD: Final = 16
 _NOT_ZERO: Final = re.compile(r"\A[-0.]*[1-9]")
 
 
@@ -47,7 +49,8 @@ def read_number(text: str) -> int | Digits:
 def read_float(text: str) -> float:
     """Return a number of JSON: a plain float where that is the same number, else its digits."""
     number = float(text)
-    if repr(number) == text:
+    is_short = len(text) <= _ALWAYS_HELD and "e" not in text and "E" not in text
+    if is_short or repr(number) == text:
         return number
     if not number:  # of a number too small for a float nothing is left
         return Digits(text) if _NOT_ZERO.search(text) else number

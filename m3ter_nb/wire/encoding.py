@@ -10,7 +10,7 @@ import json
 import math
 import numbers
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.spelling import MASK, holds_mask, is_mask
-from m3ter_nb.wire.digits import Digits, holds_digits, read_float
+from m3ter_nb.wire.digits import Digits, read_float
 
 __all__ = [
     "LONGEST_BODY",
@@ -37,6 +37,8 @@ __all__ = [
 
 #: Bytes: m3ter's firewall answers 403 to any longer body (https://docs.m3ter.com/guides/m3ter-apis/waf-rules-for-http-requests).
 LONGEST_BODY = 512_000
+# Most values are one of these, and hold no other.
+_SINGLE = frozenset({str, int, float, bool, type(None), Digits})
 # Of Python's own float.
 _FLOAT_BYTES = 8
 _NO_FILTER = "by which nothing is filtered: leave the parameter out, or say what is meant"
@@ -132,27 +134,38 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     Raises:
         InvalidArgument: it holds something JSON cannot (NaN included).
     """
-    separators = (",", ":") if indent is None else None
     try:
-        held: list[str] = []
-        mark = uuid4().hex
-        text = json.dumps(
-            _set_aside(value, mark, held) if holds_digits(value) else value,
-            ensure_ascii=False,
-            allow_nan=False,
-            separators=separators,
-            indent=indent,
-            default=plain_value,
-        )
-        if held:
-            text = re.sub(f'"{mark}-([0-9]+)"', lambda found: held[int(found[1])], text)
+        text = _dumps(value, indent, allow_nan=True)  # first: it finds a list that holds itself
+        items = _every_item(value)
+        _refuse_odd_names(items)
+        if Digits in set(map(type, items)) or "NaN" in text or "Infinity" in text:
+            text = _dumps_exactly(value, indent)
         text.encode()
-        _refuse_odd_names(value)
     except _NoForm as error:
         raise InvalidArgument(f"The body holds {error}. Nothing was sent.") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"The body is not JSON: {error}. Nothing was sent.") from None
     return text
+
+
+def _dumps(value: Any, indent: int | None, *, allow_nan: bool) -> str:
+    separators = (",", ":") if indent is None else None
+    return json.dumps(
+        value,
+        ensure_ascii=False,
+        allow_nan=allow_nan,
+        separators=separators,
+        indent=indent,
+        default=plain_value,
+    )
+
+
+def _dumps_exactly(value: Any, indent: int | None) -> str:
+    """Return JSON text in which numbers stand in the digits that they were written in, and each is one."""
+    held: list[str] = []
+    mark = uuid4().hex
+    text = _dumps(_set_aside(value, mark, held), indent, allow_nan=False)
+    return re.sub(f'"{mark}-([0-9]+)"', lambda found: held[int(found[1])], text)
 
 
 def _set_aside(value: Any, mark: str, held: list[str]) -> Any:
@@ -167,30 +180,31 @@ def _set_aside(value: Any, mark: str, held: list[str]) -> Any:
     return f"{mark}-{len(held) - 1}"
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts of a value that is JSON, the names of its fields among them."""
-    todo = [value]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict):
-            todo += [*item, *item.values()]
-        elif isinstance(item, (list, tuple)):
-            todo += item
-
-
-def _refuse_odd_names(value: Any) -> None:
-    """Raise where the name of a field is no text: json would send None as "null", and 1 beside "1" twice."""
-    todo = [value]
-    while todo:
-        item = todo.pop()
+def _every_item(value: Any) -> list[Any]:
+    """Return a value that is JSON, and whatever it holds."""
+    items = [value]
+    for item in items:  # grows meanwhile
+        if type(item) in _SINGLE:
+            continue
         if isinstance(item, dict):
-            if not all(isinstance(name, str) for name in item):
-                raise _NoForm("a field whose name is no text")
-            todo += item.values()
+            items += item.values()
         elif isinstance(item, (list, tuple)):
-            todo += item
+            items += item
+    return items
+
+
+def _refuse_odd_names(items: list[Any]) -> None:
+    """Raise where the name of a field is no text: json would send None as "null", and 1 beside "1" twice."""
+    names = {kind for item in items if isinstance(item, dict) for kind in map(type, item)}
+    if not all(issubclass(kind, str) for kind in names):
+        raise _NoForm("a field whose name is no text")
+
+
+def _shows_mask(value: Any) -> bool:
+    """Tell whether a text in a value that is JSON, or the name of a field, is a mask."""
+    items = _every_item(value)
+    names = (name for item in items if isinstance(item, dict) for name in item)
+    return any(isinstance(text, str) and is_mask(text) for text in (*items, *names))
 
 
 def encode_body(value: Any) -> bytes:
@@ -201,7 +215,7 @@ def encode_body(value: Any) -> bytes:
             is longer than 512,000 bytes.
     """
     text = json_text(value)
-    if holds_mask(text) and any(map(is_mask, _texts(value))):
+    if holds_mask(text) and _shows_mask(value):
         raise InvalidArgument(
             f"The body holds what a view shows ({MASK}, …) in place of a value: it was copied from there. "
             "Put the value itself there. Nothing was sent.",
