@@ -222,6 +222,15 @@ def test_every_internal_link_resolves(path: Path) -> None:
     assert path.name == NAMES[-1] or links
 
 
+def test_usage_in_begins_anew_beside_what_an_earlier_run_has_left(shell: InteractiveShell) -> None:
+    sources = [cell.source for cell in cells("07_usage_in.ipynb", "code")]
+    first_of_file = next(number for number, source in enumerate(sources) if "tempfile" in source)
+    for source in [*sources[:first_of_file], *sources[1 : first_of_file + 1]]:
+        shell.run_cell(source).raise_error()
+
+    assert [meter["code"] for meter in shell.user_ns["m3ter_session"].pages("meters")] == ["nb_demo_calls"]
+
+
 @BY_NOTEBOOK
 def test_every_magic_and_option_in_it_exists(path: Path, shell: InteractiveShell) -> None:
     text = prose(path) + code(path)
