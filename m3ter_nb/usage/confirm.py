@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from m3ter_nb.errors import M3terError, MeasurementsRefused
-from m3ter_nb.usage.counts import count, missing
+from m3ter_nb.usage.counts import count, missing, odd_sum, sums
 from m3ter_nb.usage.digests import Index
 from m3ter_nb.usage.journal import UNKNOWN
 from m3ter_nb.usage.measurements import DIGEST_BYTES, digest
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from m3ter_nb.usage.channel import Reader
-    from m3ter_nb.usage.counts import Group, Ours, Tally
+    from m3ter_nb.usage.counts import Group, Ours, Sums, Tally
     from m3ter_nb.usage.journal import Journal
     from m3ter_nb.usage.meter import Meter
     from m3ter_nb.usage.submission import Submission
@@ -53,8 +53,11 @@ _OUR_UID: Final = re.compile(r"([0-9a-f]{32})(?:-(\d{1,9}))?")
 _WAITS: Final = (1.0, 2.0, 5.0, 10.0)
 # Seconds by which m3ter's clock may differ from ours.
 _SKEW: Final = 600.0
+_KNOWN: Final = "Of a uid that it knows m3ter keeps what came first."
+_OTHER: Final = f"{_KNOWN} That is not what these rows hold:"
+_THE_SAME: Final = "Its counts, and its sums of every number, are those of these rows, by account and day; texts are in no sum."
 _UNVERIFIED: Final = (
-    "Of a uid that it knows m3ter keeps what came first. From a run of the same rows, earlier or at the same time, that is "
+    f"{_KNOWN} From a run of the same rows, earlier or at the same time, that is "
     "what they hold, and all is well; no journal here shows it. If they were changed since, compare sums with usage/query."
 )
 _CONFLICT: Final = "OtherContentUnderUid"
@@ -92,6 +95,7 @@ class Confirmation:
         open_journal: opens the journal, where one is kept.
         handled: ids of the failure events that earlier runs have read; those that a run at the same time reads are ours, too.
         ours: counts the rows by account and day, reading the source again; None where that is too much.
+        sums: adds the rows up by account and day, reading the source again; None where they are elsewhere.
         by_uid: whether uids are the source's own.
         by_content: whether uids are digests of all that is sent.
         unasked: why m3ter's count could not be asked before, as a sentence, or "".
@@ -110,6 +114,7 @@ class Confirmation:
     open_journal: Callable[[], Journal | None]
     handled: Collection[str]
     ours: Callable[[], Ours | None]
+    sums: Callable[[], tuple[Ours, Sums] | None] | None
     by_uid: bool = False
     by_content: bool = False
     unasked: str = ""
@@ -118,6 +123,7 @@ class Confirmation:
     _known: Counter[int] = field(default_factory=Counter)
     _seen: list[str] = field(default_factory=list)
     _late: Tally | None = None
+    _after: Tally | None = None
     _index: Index | None = None
 
     def wait(self, seconds: float) -> None:
@@ -128,10 +134,11 @@ class Confirmation:
         """
         submission = self.submission
         submission.notes = [self.unasked] if self.unasked else []
-        journal = self.open_journal()
+        journal, unverified = self.open_journal(), _UNVERIFIED
         try:
             self._ask_until(seconds, journal)
             self._note_where()
+            unverified = self._told_of_unverified()
             if submission.confirmed and journal is not None:
                 journal.confirm()
         except M3terError as error:
@@ -142,7 +149,7 @@ class Confirmation:
                 journal.close()
         submission.notes += self._seen
         conflicts = submission.count(Fate.CONFLICT)
-        submission.notes += [_UNVERIFIED] if submission.unverified else []
+        submission.notes += [unverified] if submission.unverified else []
         submission.notes += [_CONFLICTS] if conflicts else []
         if submission.count(Fate.ALREADY) and self._late is not None and not self._late.total:
             submission.notes.append(
@@ -151,9 +158,10 @@ class Confirmation:
             )
         if not submission.confirmed:
             submission.notes.append("sent.confirm() asks again, now or later.")
-        if self.raises and (conflicts or submission.count(Fate.REFUSED)):
+        told = unverified if unverified.startswith(_OTHER) else ""
+        if self.raises and (told or conflicts or submission.count(Fate.REFUSED)):
             where = either("error.submission.refused", "sys.last_value.submission.refused")
-            raise MeasurementsRefused(submission.headline(where), submission=submission)
+            raise MeasurementsRefused(f"{submission.headline(where)} {told}".rstrip(), submission=submission)
 
     def _ask_until(self, seconds: float, journal: Journal | None) -> None:
         began = self.clock.monotonic()
@@ -175,7 +183,7 @@ class Confirmation:
         after = count(self.reader, self.meter, self.found)
         added = after.total - self.before.total
         short = max(new - added, expected - after.total, 0)
-        self._seen, self._late = [], after if short else None
+        self._seen, self._late, self._after = [], after if short else None, after
         if not short and added > new:
             short = self._hidden(self.before, after, added - new)
         submission.ingested = max(expected - short, 0)
@@ -203,6 +211,25 @@ class Confirmation:
             f"{told} By account and day {found.total():,} of these rows are missing: {_named(found)}."
         ]
         return found.total()
+
+    def _told_of_unverified(self) -> str:
+        """Say of rows whose uid m3ter knew whether it has what they hold, as far as its sums show it."""
+        after = self._after
+        theirs = mine = None
+        # With rows of others among them, no sum is of ours alone.
+        if (
+            self.submission.unverified
+            and self.sums is not None
+            and after is not None
+            and after.total == self.submission.expected
+        ):
+            theirs = sums(self.reader, self.meter, self.found)
+            mine = self.sums() if theirs is not None else None
+        if mine is None or theirs is None or after is None or after.groups is None:
+            return _UNVERIFIED
+        ours, summed = mine
+        odd = odd_sum(theirs, summed, after.groups, ours.expected)
+        return f"{_OTHER} {odd}." if odd else f"{_KNOWN} {_THE_SAME}"
 
     def _note_where(self) -> None:
         """Say of rows that are not counted yet of which accounts and days they are."""

@@ -7,7 +7,7 @@ hide what is missing. By account and day there is less to hide behind.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,16 +18,20 @@ from m3ter_nb.usage.submission import EXPECTED, Fate
 from m3ter_nb.usage.values import ISO_8601
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from m3ter_nb.usage.channel import Reader
-    from m3ter_nb.usage.meter import Meter
+    from m3ter_nb.usage.meter import Field, Meter
     from m3ter_nb.usage.survey import Survey
 
-__all__ = ["Group", "Ours", "Tally", "count", "missing"]
+__all__ = ["Group", "Ours", "Sums", "Tally", "add_to", "count", "groups_of", "missing", "odd_sum", "sums"]
 
 #: Account code and day in UTC.
 Group = tuple[str, str]
+#: Of each numeric field the sum by account and day.
+Sums = dict[str, dict[Group, float]]
+# By which part of it a sum may differ, for numbers are added in another order elsewhere.
+_INEXACT: Final = 1e-9
 # Rows of an answer (OpenAPI document, DataExplorerRequest.limit).
 _MOST_GROUPS: Final = 20_000
 _BY: Final = ({"groupType": "ACCOUNT"}, {"groupType": "TIME", "frequency": "DAY"})
@@ -59,7 +63,7 @@ class Ours:
     new: Counter[Group] = field(default_factory=Counter)
 
     def add(
-        self, accounts: Iterable[Any], moments: np.ndarray[Any, Any], fates: np.ndarray[Any, Any]
+        self, accounts: Sequence[Any], moments: np.ndarray[Any, Any], fates: np.ndarray[Any, Any]
     ) -> None:
         """Count rows.
 
@@ -68,11 +72,9 @@ class Ours:
             moments: of each row the time.
             fates: of each row what has become of it.
         """
-        days = np.datetime_as_string(moments, unit="D").tolist()
-        groups = Counter(zip(accounts, days, fates.tolist(), strict=True))
-        for (account, day, fate), rows in groups.items():
-            if fate in EXPECTED and account is not None:
-                group = json.loads(account), day
+        groups = Counter(zip(groups_of(accounts, moments), fates.tolist(), strict=True))
+        for (group, fate), rows in groups.items():
+            if fate in EXPECTED and group is not None:
                 self.expected[group] += rows
                 self.new[group] += rows if fate == Fate.ACCEPTED else 0
 
@@ -80,6 +82,33 @@ class Ours:
         """Add what was counted elsewhere."""
         self.expected.update(other.expected)
         self.new.update(other.new)
+
+
+def groups_of(accounts: Sequence[Any], moments: np.ndarray[Any, Any]) -> list[Group | None]:
+    """Return the account and the day of each row; None where it has no account.
+
+    Args:
+        accounts: of each row the account code as JSON, or None.
+        moments: of each row the time.
+    """
+    days = np.datetime_as_string(moments, unit="D").tolist()
+    codes: dict[Any, Any] = {each: None if each is None else json.loads(each) for each in set(accounts)}
+    return [
+        None if account is None else (codes[account], day)
+        for account, day in zip(accounts, days, strict=True)
+    ]
+
+
+def add_to(
+    summed: dict[Group, float],
+    groups: Iterable[Group | None],
+    values: Iterable[Any],
+    fates: np.ndarray[Any, Any],
+) -> None:
+    """Add the numbers of those rows that m3ter should have to the sums of their groups."""
+    for group, value, fate in zip(groups, values, fates.tolist(), strict=True):
+        if fate in EXPECTED and group is not None:
+            summed[group] = summed.get(group, 0) + value
 
 
 def count(reader: Reader, meter: Meter, found: Survey) -> Tally:
@@ -93,13 +122,54 @@ def count(reader: Reader, meter: Meter, found: Survey) -> Tally:
         raise InvalidArgument(f"meter {meter.code} has no field to count by.")
     if found.start is None or found.end is None:
         return Tally(0, {})
-    days = (found.end - found.start) // np.timedelta64(1, "D") + 2
-    ask = _asker(reader, meter, found)
-    if found.report.accounts * int(days) <= _MOST_GROUPS:
+    one = next((each for each in meter.fields if each.is_numeric), meter.fields[0])
+    ask = _asker(reader, meter, found, one, "COUNT")
+    if _can_be_grouped(found):
         rows = ask({"groups": list(_BY), "limit": _MOST_GROUPS})
         if len(rows) < _MOST_GROUPS:
-            return Tally(sum(map(_number, rows)), _groups(rows))
-    return Tally(sum(map(_number, ask({}))), None)
+            return Tally(int(sum(map(_number, rows))), _groups(rows))
+    return Tally(int(sum(map(_number, ask({})))), None)
+
+
+def sums(reader: Reader, meter: Meter, found: Survey) -> Sums | None:
+    """Return what m3ter has added up in the period of the rows; None where there is too much of it.
+
+    Raises:
+        ApiError, ConnectionFailed: m3ter could not be asked.
+    """
+    if not _can_be_grouped(found):
+        return None
+    summed = Sums()
+    for each in meter.fields:
+        if each.is_numeric:
+            rows = _asker(reader, meter, found, each, "SUM")({"groups": list(_BY), "limit": _MOST_GROUPS})
+            groups = _groups(rows)
+            if groups is None or len(rows) == _MOST_GROUPS:
+                return None
+            summed[each.code] = dict(groups)
+    return summed or None
+
+
+def odd_sum(theirs: Sums, ours: Sums, counted: Mapping[Group, int], expected: Mapping[Group, int]) -> str:
+    """Say where m3ter has something else than these rows hold; ``""`` where counts and sums are the same."""
+    for (code, day), rows in expected.items():
+        there = counted.get((code, day), 0)
+        if there != rows:
+            return f"of {code} on {day} m3ter has counted {there:,} rows, and these are {rows:,}"
+    for name, groups in ours.items():
+        for (code, day), amount in groups.items():
+            summed = theirs.get(name, {}).get((code, day), 0)
+            if abs(summed - amount) > _INEXACT * max(abs(summed), abs(amount)):
+                where = f"the sum of {name} of {code} on {day}"
+                return f"{where} is {summed:,.10g} at m3ter, and {amount:,.10g} in these rows"
+    return ""
+
+
+def _can_be_grouped(found: Survey) -> bool:
+    if found.start is None or found.end is None:
+        return False
+    days = (found.end - found.start) // np.timedelta64(1, "D") + 2
+    return found.report.accounts * int(days) <= _MOST_GROUPS
 
 
 def missing(before: Tally, after: Tally, ours: Ours) -> Counter[Group]:
@@ -112,8 +182,9 @@ def missing(before: Tally, after: Tally, ours: Ours) -> Counter[Group]:
     return Counter({group: rows for group, rows in short.items() if rows > 0})
 
 
-def _asker(reader: Reader, meter: Meter, found: Survey) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
-    one = next((each for each in meter.fields if each.is_numeric), meter.fields[0])
+def _asker(
+    reader: Reader, meter: Meter, found: Survey, one: Field, function: str
+) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
     end = found.end + np.timedelta64(1, "ms") if found.end is not None else found.end
     query = {
         "startDate": _text(found.start),
@@ -125,7 +196,7 @@ def _asker(reader: Reader, meter: Meter, found: Survey) -> Callable[[dict[str, A
                 "fieldCode": one.code,
                 # Every category of numbers is one of these two (OpenAPI document, DataExplorerFieldType).
                 "fieldType": "MEASURE" if one.is_numeric else "DIMENSION",
-                "function": "COUNT",
+                "function": function,
             }
         ],
     }
@@ -138,18 +209,16 @@ def _asker(reader: Reader, meter: Meter, found: Survey) -> Callable[[dict[str, A
     return ask
 
 
-def _number(row: Mapping[str, Any]) -> int:
+def _number(row: Mapping[str, Any]) -> Any:
     # The keys of a row are not documented: with one aggregation there is one number.
-    return int(
-        sum(
-            value for value in row.values() if isinstance(value, (int, float)) and not isinstance(value, bool)
-        )
+    return sum(
+        value for value in row.values() if isinstance(value, (int, float)) and not isinstance(value, bool)
     )
 
 
-def _groups(rows: Iterable[Mapping[str, Any]]) -> Mapping[Group, int] | None:
-    """Return the count of each account and day; what is no time is a name of the account, id and code alike."""
-    found: Counter[Group] = Counter()
+def _groups(rows: Iterable[Mapping[str, Any]]) -> Mapping[Group, Any] | None:
+    """Return the number of each account and day; what is no time is a name of the account, id and code alike."""
+    found: defaultdict[Group, Any] = defaultdict(int)
     for row in rows:
         texts = [value for value in row.values() if isinstance(value, str)]
         times = [each for each in texts if ISO_8601.fullmatch(each)]

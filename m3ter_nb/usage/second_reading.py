@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from m3ter_nb.errors import InvalidArgument, M3terError
 from m3ter_nb.usage.columns import Reading
-from m3ter_nb.usage.counts import Ours
+from m3ter_nb.usage.counts import Ours, Sums, add_to, groups_of
 from m3ter_nb.usage.journal import UNKNOWN
 from m3ter_nb.usage.measurements import Writer
 from m3ter_nb.usage.submission import Fate
@@ -74,6 +74,24 @@ class SecondReading:
         except InvalidArgument:
             return None
         return ours
+
+    def sums(self) -> tuple[Ours, Sums] | None:
+        """Add up the rows that m3ter should have; None where the source is gone, or has changed."""
+        ours, summed, first, fields = Ours(), Sums(), 0, self._job.meter.fields
+        try:
+            for cells, written in self._pieces():
+                if written is None:
+                    return None
+                fates = self._submission.fates[first : first + cells.rows]
+                ours.add(cells.parts[0], cells.moments, fates)
+                groups = groups_of(cells.parts[0], cells.moments)
+                for each, values in zip(fields, cells.parts[-len(fields) :], strict=True):
+                    if each.is_numeric:
+                        add_to(summed.setdefault(each.code, {}), groups, values, fates)
+                first += cells.rows
+        except InvalidArgument:
+            return None
+        return ours, summed
 
     def _pieces(self) -> Iterator[tuple[Cells, Written | None]]:
         """Yield each piece, and how it is written; None for that where it is another one than was checked."""

@@ -119,6 +119,7 @@ class Sending:
             ),
             self._handled,
             self._by_account_and_day,
+            self._reading.sums if self._job.cluster is None else None,
             by_uid=self._job.columns.uid is not None,
             by_content=self._job.columns.by_content,
             unasked=self._unasked,

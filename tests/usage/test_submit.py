@@ -317,21 +317,50 @@ def test_rows_that_differ_in_their_uid_alone_count_each_run_after_run(
 
 @pytest.mark.parametrize("journal", [None, "j.sqlite"])
 @pytest.mark.parametrize("how", [{"uid": "event_id"}, {"key": "event_id"}])
-def test_a_changed_row_under_a_uid_of_a_run_without_journal_is_not_called_there_in_silence(
+def test_a_changed_row_under_a_uid_of_a_run_without_journal_shows_in_the_sums_and_fails_the_cell(
     used: Used, journal: str | None, how: dict[str, str]
 ) -> None:
     frame = usage(50)
     used.submit(frame, journal=None, **how)
     changed = frame.assign(requests=frame["requests"].where(frame.index != 3, 9))
 
-    sent = used.submit(changed, journal=journal, **how)
-    again = used.submit(changed, journal=journal, **how)
+    for _ in range(2):
+        with pytest.raises(
+            MeasurementsRefused, match=r"not what these rows hold: the sum of requests of acct-\d on 20"
+        ) as caught:
+            used.submit(changed, journal=journal, **how)
 
+        sent = caught.value.submission
+        assert (sent.accepted, sent.already, sent.unverified) == (0, 50, 50)
+        assert "50 of them under a uid that m3ter knew" in repr(sent)
     assert used.counted() == (50, frame["requests"].sum())
-    for each in (sent, again):
-        assert (each.accepted, each.already, each.unverified) == (0, 50, 50)
-        assert "50 of them under a uid that m3ter knew" in repr(each)
-        assert "compare sums" in repr(each)
+
+
+@pytest.mark.parametrize("how", [{"uid": "event_id"}, {"key": "event_id"}])
+def test_a_row_of_another_account_under_a_known_uid_shows_in_the_counts(
+    used: Used, how: dict[str, str]
+) -> None:
+    frame = usage(50)
+    used.submit(frame, journal=None, **how)
+    other = "acct-1" if frame.loc[3, "account"] == "acct-0" else "acct-0"
+    changed = frame.assign(account=frame["account"].where(frame.index != 3, other))
+
+    with pytest.raises(
+        MeasurementsRefused, match=r"not what these rows hold: of acct-\d on .* m3ter has counted"
+    ):
+        used.submit(changed, journal=None, **how)
+
+
+@pytest.mark.parametrize("how", [{"uid": "event_id"}, {"key": "event_id"}])
+def test_where_rows_of_others_are_among_them_no_sum_is_compared(used: Used, how: dict[str, str]) -> None:
+    frame = usage(50, seed=3).assign(ts=lambda frame: frame["ts"] + pd.Timedelta(days=1))
+    used.submit(frame, journal=None, **how)
+    used.submit(frame.assign(event_id="other-" + frame["event_id"]), journal=None, **how)
+
+    sent = used.submit(frame, journal=None, **how)
+
+    assert sent.unverified == 50
+    assert "compare sums" in repr(sent)
 
 
 def test_rows_there_already_by_their_content_leave_nothing_open(used: Used) -> None:

@@ -65,7 +65,7 @@ def test_a_run_of_the_same_rows_on_another_journal_is_named_as_what_it_may_be(
 
     assert (sent.already, sent.unverified, sent.confirmed) == (50, 50, True)
     assert "50 of them under a uid that m3ter knew, from an earlier run or one at the same time" in repr(sent)
-    assert "no journal here shows it" in repr(sent)
+    assert "its sums of every number, are those of these rows" in repr(sent)
 
 
 @HOW
@@ -85,9 +85,10 @@ def test_a_run_at_the_same_time_with_another_content_fails_the_run_and_stays_unc
         [3, "OtherContentUnderUid", "e1-3"]
     ]
     assert used.counted() == (50, frame["requests"].sum())
-    # Which of the two m3ter has, the journal does not pretend to know.
-    for each in (frame, changed):
-        assert used.submit(each, **how).unverified == 1
+    # Which of the two m3ter has, the journal does not pretend to know; its sums show it.
+    assert used.submit(frame, **how).unverified == 1
+    with pytest.raises(MeasurementsRefused, match="not what these rows hold"):
+        used.submit(changed, **how)
 
 
 @HOW
@@ -98,7 +99,9 @@ def test_what_somebody_without_this_journal_had_sent_before_is_not_taken_for_the
     used.submit(frame.assign(requests=7), journal=None, **how)
     Meanwhile(used, monkeypatch, frame, **how)
 
-    sent = used.submit(frame, **how)
+    with pytest.raises(MeasurementsRefused, match="not what these rows hold: the sum of requests") as caught:
+        used.submit(frame, **how)
 
+    sent = caught.value.submission
     assert used.counted() == (50, 350)
     assert (sent.already, sent.unverified) == (50, 50)
