@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from m3ter_nb.api.facts import field_at, fields_of, find, has_free_keys, is_server_set, methods_of
 from m3ter_nb.errors import M3terWarning
 from m3ter_nb.wire.encoding import query_pairs
+from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -239,6 +240,11 @@ def _of_parameter(operation: Operation, name: str, value: str) -> str:
     if name in known:
         return _of_value(operation, name, value)
     kind = "filter" if operation.many else "parameter"
+    if name in _writable(operation, ""):
+        body = either("json=", "--body or the cell below %%m3ter")
+        change = either(" (session.update changes it alone)", " (--set changes it alone)")
+        alone = change if operation.method == "PUT" else ""
+        return f"{operation.path} has no {kind} {name}; as a field it goes into the body: {body}{alone}."
     return f"{operation.path} has no {kind} {_shown(name)}; {_instead(name, known)}"
 
 

@@ -185,6 +185,10 @@ def _operation(path: str) -> Operation | None:
         raise InvalidArgument(f"A path is text such as 'products/ID'; this is of type {type(path).__name__}.")
     operation = find("PUT", path)
     methods = methods_of(path)
+    if operation is None and find("PUT", f"{template_of(path)}/ID") is not None:
+        raise InvalidArgument(
+            f"{template_of(path)} is a list: name one of it, {template_of(path)}/ID. Nothing was sent."
+        )
     if operation is None and methods:
         raise InvalidArgument(
             f"{template_of(path)} has {' and '.join(methods)}, no PUT: it cannot be changed. Nothing was sent."

@@ -332,6 +332,8 @@ def _params(
 def _refuse_pair(pair: str, *, after_body: bool) -> NoReturn:
     if after_body:
         advice = f"An expression with spaces after {_BODY} goes into brackets or quotes"
+    elif pair.startswith(("{", "[")) and not pair.startswith("{{"):
+        advice = f"A body goes behind {_BODY}, or as JSON into the cell below %%m3ter"
     elif f"--{pair}" in OPTIONS:
         advice = f"Did you mean --{pair}"
     else:

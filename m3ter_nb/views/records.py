@@ -95,6 +95,12 @@ class Record(_Shown, dict[str, Any]):
         if deleted:
             self.deleted = True
 
+    def __getattr__(self, name: str) -> Any:
+        """Say of a field that it is taken as that of a dict; asked for what is no attribute only."""
+        if name in self:
+            raise AttributeError(f"A dict's fields are no attributes: [{name!r}] gives this one.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     @property
     def is_page(self) -> bool:
         """Whether this is one page of a list: ``data``, a list, beside nothing but the paging fields."""

@@ -15,6 +15,7 @@ from m3ter_nb.api import facts
 from m3ter_nb.api.describe import draft_of
 from m3ter_nb.api.doubts import doubts, heard_by, near_path_advice
 from m3ter_nb.errors import M3terWarning, NotFound
+from m3ter_nb.wording import on_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,6 +207,29 @@ def test_a_field_that_a_body_does_not_have_is_doubted_once(
     found = doubts(method, path, None, json)
 
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "on_line", "in_python"),
+    [
+        ("POST", "products", "the body: --body or the cell below %%m3ter.", "the body: json=."),
+        (
+            "PUT",
+            "products/1",
+            "the body: --body or the cell below %%m3ter (--set changes it alone).",
+            "the body: json= (session.update changes it alone).",
+        ),
+    ],
+)
+def test_a_field_in_the_place_of_a_parameter_is_told_where_it_goes(
+    method: str, path: str, on_line: str, in_python: str
+) -> None:
+    (told,) = doubts(method, path, {"name": "x"}, None)
+    with on_a_line():
+        (said,) = doubts(method, path, {"name": "x"}, None)
+
+    assert told.endswith(f"has no parameter name; as a field it goes into {in_python}")
+    assert said.endswith(f"has no parameter name; as a field it goes into {on_line}")
 
 
 def test_the_session_warns_every_time_and_sends(session: M3terSession, sandbox: Sandbox) -> None:

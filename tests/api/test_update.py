@@ -164,7 +164,7 @@ def test_a_date_that_a_put_takes_is_not_taken_for_one_of_m3ters(session: M3terSe
     [
         ("bills/1", r"bills/\{id\} has GET and DELETE, no PUT"),
         ("bills/1/status", r"bills/\{id\}/status has no GET.*\(session.put\)"),
-        ("products", r"products has GET and POST, no PUT"),
+        ("products", r"products is a list: name one of it, products/ID"),
     ],
 )
 def test_what_cannot_be_read_and_replaced_is_refused_before_anything_is_sent(

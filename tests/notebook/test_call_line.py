@@ -383,6 +383,7 @@ def test_an_unknown_method_names_the_known_ones(method: str, hint: str) -> None:
         ),
         ("=5", "key=value"),
         ("{{x}}=5", "key=value"),
+        ('{"name": "x"}', "A body goes behind --body, or as JSON into the cell below %%m3ter."),
         ("--all --all", "given twice"),
         ("--all=yes", "takes no value"),
         ("--limit", "--limit needs a value"),

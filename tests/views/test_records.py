@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import pickle
+import re
 import sys
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -405,3 +406,13 @@ def test_a_long_list_in_a_cell_is_shortened_to_its_first_items() -> None:
     assert '[1, 2, 3, "… 97 more"]' in str(Records([{"name": "a", "items": [1, 2, 3, *range(97)]}]))
     assert '"… 9 more"' in str(Record({"pricingBands": bands}))
     assert '"… ' not in str(Record({"pricingBands": bands[:3]}))
+
+
+def test_a_field_that_is_taken_for_an_attribute_is_told_how_to_take_it() -> None:
+    record = as_records({"name": "Acme"})
+
+    with pytest.raises(AttributeError, match=re.escape("['name'] gives this one")):
+        _ = record.name
+    with pytest.raises(AttributeError, match="'Record' object has no attribute 'nam'"):
+        _ = record.nam
+    assert copy.deepcopy(record) == pickle.loads(pickle.dumps(record)) == record
