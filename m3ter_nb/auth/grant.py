@@ -31,6 +31,25 @@ __all__ = ["fetch_token"]
 _LONGEST_ANSWER = 1_000_000
 # Seconds: threads that need a token wait for it, and so does the first cell of a notebook.
 _LONGEST_WAIT = 60.0
+# What is said of the credentials: RFC 6749 section 5.2 has 400 and 401, m3ter's documentation 403.
+_OF_THE_KEY = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_NOT_THERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+_REDIRECTS = frozenset(range(HTTPStatus.MULTIPLE_CHOICES, HTTPStatus.BAD_REQUEST)) - {HTTPStatus.NOT_MODIFIED}
+# Whose advice is about what is stored, or about what a call sends.
+_OF_ENTITIES = frozenset(
+    {
+        HTTPStatus.GONE,
+        HTTPStatus.PRECONDITION_FAILED,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.LOCKED,
+        HTTPStatus.PRECONDITION_REQUIRED,
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    }
+)
+_NO_TOKENS = "It gives no tokens there; is it a m3ter API? Check the base URL."
+_NOT_M3TER = "m3ter does not answer so: check the base URL, and what stands on the way, such as a proxy."
 # m3ter's own lifetime, used where an answer does not say (docs: "expires after 18,000 seconds").
 _DOCUMENTED_LIFETIME = 18_000.0
 
@@ -117,29 +136,27 @@ def _lifetime(expires_in: object, host: str) -> float | None:
 def _refusal(answer: Answer, host: str, credentials: Credentials) -> M3terError:
     """Return the error for a token request that was not answered with 200."""
     status = answer.status
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+    if status in _REDIRECTS:
         return UnexpectedAnswer(
             f"{host} sent the token request elsewhere ({status}). The secret does not follow redirects; "
             "check the base URL.",
         )
+    if status < HTTPStatus.BAD_REQUEST:
+        return UnexpectedAnswer(f"{host} answered the token request with {status}. {_NOT_M3TER}")
     wait = retry_after(answer)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and (advice := advice_for(answer)):
+    advice = "" if status in _OF_ENTITIES else advice_for(answer)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and advice:
         return ConnectionFailed(f"{host} gave no token ({status}). {advice}")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
         when = f"in {wait:.0f} s" if wait else "in a minute"
         return ConnectionFailed(f"{host} cannot give a token now ({status}). Try again {when}.")
-    if advice := _advice(answer):
-        return LoginRefused(f"{host} refused the token request with {status}. {advice}", status=status)
+    if status not in _OF_THE_KEY:
+        return UnexpectedAnswer(
+            f"{host} refused the token request with {status}. {_NO_TOKENS if status in _NOT_THERE else advice or _NOT_M3TER}"
+        )
     return LoginRefused(
         f"{host} does not accept the Access Key ID and API Secret from {credentials.source} ({status}). "
         "Check that both belong together, are not swapped, and that the key is ACTIVE in the Console "
         "(Settings > Access > Service Users).",
         status=status,
     )
-
-
-def _advice(answer: Answer) -> str:
-    """Return what to do about a refusal that says nothing of the credentials; ``""`` for one that does."""
-    if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
-        return "It gives no tokens there; is it a m3ter API? Check the base URL."
-    return advice_for(answer)

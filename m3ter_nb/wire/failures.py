@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from http.client import BadStatusLine, LineTooLong
 from typing import TYPE_CHECKING
 
 from urllib3 import exceptions as u3
@@ -15,6 +17,7 @@ from m3ter_nb.errors import (
     M3terError,
     UnexpectedAnswer,
 )
+from m3ter_nb.wire.causes import why_no_connection, why_no_tls
 from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ __all__ = ["translate", "unusable_proxy"]
 
 _REPEAT = " Run the cell again."
 _CAUTION = " It may have carried out the call all the same: check before you repeat it."
+_NO_HTTP = "{host} answered with what is no HTTP; is it a m3ter API? Check the base URL: its scheme, its host and its port."
 _NO_PROXY = "The proxy on the way to {host} could not be used. Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
 _NO_SOCKS = (
     "The proxy on the way to {host} speaks SOCKS, for which a package is missing: run %pip install {package}."
@@ -31,7 +35,8 @@ _NO_SOCKS = (
 # How http.client says that a proxy answered CONNECT so.
 _PROXY_REFUSED = "Tunnel connection failed: 407"
 # In this order: the first kind found in an exception, or in what it wraps, names our error.
-_TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], str], ...] = (
+_Text = str | Callable[[list[BaseException], str], str]
+_TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], _Text], ...] = (
     (
         (u3.ProxySchemeUnsupported,),
         ConnectionFailed,
@@ -50,7 +55,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
     (
         (u3.NewConnectionError, ConnectionRefusedError),
         ConnectionFailed,
-        "{host} refused the connection. Is it running, and is the base URL right?",
+        why_no_connection,
     ),
     (
         (u3.ConnectTimeoutError,),
@@ -68,10 +73,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
     (
         (u3.SSLError,),
         ConnectionFailed,
-        (
-            "The certificate of {host} could not be verified. Behind a company proxy, name its CA file in "
-            "REQUESTS_CA_BUNDLE; otherwise check the host."
-        ),
+        lambda reasons, _: why_no_tls(reasons),
     ),
     (
         (u3.LocationParseError, u3.URLSchemeUnknown, UnicodeError),
@@ -79,7 +81,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[BaseException], ...], type[M3terError], st
         "The request to {host} could not be built: its URL is malformed.",
     ),
     (
-        (u3.InvalidHeader,),
+        (u3.InvalidHeader, LineTooLong),
         UnexpectedAnswer,
         "{host} sent an answer whose headers make no sense; is it a m3ter API? Check the base URL.",
     ),
@@ -130,13 +132,18 @@ def translate(
         )
     for kinds, ours, text in _TRANSLATIONS:
         if _is_one_of(reasons, kinds):
-            return ours(text.format(host=host, connect=timeout[0], read=timeout[1], caution=caution))
+            said = text if isinstance(text, str) else text(reasons, host)
+            if not said:
+                break
+            return ours(said.format(host=host, connect=timeout[0], read=timeout[1], caution=caution))
     if sys.platform == "emscripten":
         # A page is not told why: nearly always it is the host, which names no page that may read it.
         return ConnectionFailed(
             f"The browser does not let this page read {host} (CORS), or cannot reach it. Use the sandbox here, or a "
             "Jupyter with a kernel of its own.",
         )
+    if any(isinstance(reason, BadStatusLine) and not isinstance(reason, OSError) for reason in reasons):
+        return UnexpectedAnswer(_NO_HTTP.format(host=host) + ("" if repeatable else _CAUTION))
     return ConnectionBroken(f"{host} broke the connection before its answer was complete.{caution}")
 
 

@@ -277,20 +277,25 @@ class SocksProxy(_Listener):
             sock.sendall(b"\x05\x02\x00\x01" + bytes(6))  # not allowed by the ruleset
 
 
-def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
-    """Make a certificate authority and a certificate it signs for these names; return the server's PEM and the CA's."""
+def make_certificate(folder: Path, *names: str, days: tuple[int, int] = (-1, 1)) -> tuple[Path, Path]:
+    """Make a certificate authority and a certificate it signs for these names; return the server's PEM and the CA's.
+
+    ``days`` from today on, in which the certificate is valid.
+    """
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     now = dt.datetime.now(dt.UTC)
 
-    def builder(name: str, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def builder(
+        name: str, public_key: ec.EllipticCurvePublicKey, days: tuple[int, int] = (-1, 1)
+    ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
             .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test CA")]))
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
+            .not_valid_before(now + dt.timedelta(days=days[0]))
+            .not_valid_after(now + dt.timedelta(days=days[1]))
         )
 
     def alternative(name: str) -> x509.GeneralName:
@@ -319,7 +324,7 @@ def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
         .sign(ca_key, hashes.SHA256())
     )
     leaf = (
-        builder("server", key.public_key())
+        builder("server", key.public_key(), days)
         .add_extension(x509.SubjectAlternativeName([alternative(name) for name in names]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False

@@ -679,7 +679,7 @@ def test_every_exception_of_urllib3_has_our_name_for_it() -> None:
         (BrokenPipeError(), RETRIED),
         (ConnectionRefusedError(), FAILED),
         (TimeoutError(), TIMED_OUT),
-        (http.client.BadStatusLine("x"), RETRIED),
+        (http.client.BadStatusLine("x"), "UnexpectedAnswer"),
         (http.client.RemoteDisconnected(), RETRIED),
         (UnicodeError(), WRONG),
     ],
