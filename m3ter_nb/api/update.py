@@ -202,7 +202,8 @@ def _operation(path: str) -> Operation | None:
 
 
 def _check_kinds(changes: object, remove: object) -> None:
-    if not isinstance(changes, Mapping) or not isinstance(remove, Iterable):
+    are_fields = isinstance(remove, Iterable) and not isinstance(remove, (Mapping, type))
+    if not isinstance(changes, Mapping) or not are_fields or getattr(remove, "ndim", 1) != 1:
         raise InvalidArgument(
             "What changes is a dict of fields and values, and what goes a list of fields. Nothing was sent."
         )
@@ -305,7 +306,18 @@ def _merged(there: Any, value: Any) -> Any:
     if isinstance(value, tuple):
         value = list(value)
     # What is the same number keeps its digits.
-    return there if there is not ABSENT and is_same(there, value) else copy.deepcopy(value)
+    return there if there is not ABSENT and is_same(there, value) else _copied(value)
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of lists and objects; what is neither is held to JSON when it is sent."""
+    if isinstance(value, (dict, list, tuple)):
+        return (
+            {name: _copied(item) for name, item in value.items()}
+            if isinstance(value, dict)
+            else [*map(_copied, value)]
+        )
+    return value
 
 
 def _remove(target: Any, keys: list[str]) -> None:

@@ -38,7 +38,9 @@ def login_form(
     """
     if on_login is not None and not callable(on_login):
         raise InvalidArgument("on_login is a function that takes the session of a login.")
-    options = LoginOptions(base_url=None if base_url in (None, "") else checked_base_url(base_url))
+    asked: object = base_url
+    is_named = asked is not None and not (isinstance(asked, str) and not asked)
+    options = LoginOptions(base_url=checked_base_url(base_url) if is_named else None)
     known = replace(read_environ(), notes=())
     logins = Logins(None)
     told: list[M3terSession] = []

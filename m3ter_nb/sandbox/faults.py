@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Literal
+
+from m3ter_nb.sandbox.arguments import check_types
 
 if TYPE_CHECKING:
     from m3ter_nb.sandbox.identity import Identity
@@ -68,6 +71,11 @@ class Faults:
         Raises:
             ValueError: ``status`` is no error, or ``times`` is below 1.
         """
+        check_types(
+            status=(status, int, "a whole number from 400 to 599"),
+            retry_after=(retry_after, (int, float, str, NoneType), "a number of seconds, or a date of HTTP"),
+            html=(html, (bool, NoneType), "True, False or None"),
+        )
         if not 400 <= status <= _LAST_ERROR_STATUS:
             raise ValueError(f"A fault has a status from 400 to 599, not {status}.")
         gateway = status in (502, 503, 504)
@@ -83,6 +91,7 @@ class Faults:
         Raises:
             ValueError: they are not from 0 to a day.
         """
+        check_types(seconds=(seconds, (int, float), "a number of seconds"))
         if not 0 <= seconds <= _LONGEST_DELAY:
             raise ValueError(f"A delay takes from 0 to {_LONGEST_DELAY:,.0f} s, not {seconds}.")
         self._add(Fault("delay", path, seconds=seconds), times)
@@ -144,6 +153,10 @@ class Faults:
         return None
 
     def _add(self, fault: Fault, times: int) -> None:
+        check_types(
+            times=(times, int, "a whole number"),
+            path=(fault.path, (str, NoneType), "how the paths end that are meant"),
+        )
         if times < 1:
             raise ValueError(f"A fault is for 1 request or more, not {times}.")
         with self._lock:

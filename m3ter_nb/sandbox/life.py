@@ -12,6 +12,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Self
 
 from m3ter_nb.sandbox.app import build
+from m3ter_nb.sandbox.arguments import check_types
 from m3ter_nb.sandbox.assumptions import ASSUMPTIONS
 from m3ter_nb.sandbox.faults import Faults
 from m3ter_nb.sandbox.http_server import Server, listen
@@ -81,27 +82,33 @@ class Sandbox:
         visible_after: float = 0.0,
         refuse_future: bool = True,
     ) -> None:
-        _check_types(
+        check_types(
             port=(port, int, "a whole number"),
             token_lifetime=(token_lifetime, int, "a whole number of seconds"),
             visible_after=(visible_after, (int, float), "a number of seconds"),
             data=(data, (str, PathLike, NoneType), "the path of a file"),
             clock=(clock, Callable, "a function that returns the time"),
+            limits=(limits, bool, "True or False"),
+            refuse_future=(refuse_future, bool, "True or False"),
+            host=(host, str, "127.0.0.1 or ::1"),
+            organization_type=(organization_type, str, "SANDBOX or PRODUCTION"),
+            conflict_status=(conflict_status, int, "400 or 409"),
+            last_page=(last_page, str, "absent, null or empty"),
         )
         if token_lifetime < 1:
             raise ValueError(f"A token lives for at least 1 second, not {token_lifetime}.")
         if organization_type not in ("SANDBOX", "PRODUCTION"):
-            raise ValueError(f"An organization is SANDBOX or PRODUCTION, not {organization_type!r}.")
+            raise ValueError("An organization is SANDBOX or PRODUCTION.")
         if conflict_status not in (400, 409):
-            raise ValueError(f"A version conflict is answered with 400 or 409, not {conflict_status}.")
+            raise ValueError("A version conflict is answered with 400 or 409.")
         if last_page not in ("absent", "null", "empty"):
-            raise ValueError(f"The last nextToken is absent, null or empty, not {last_page!r}.")
+            raise ValueError("The last nextToken is absent, null or empty.")
         if not 0 <= visible_after <= _LONGEST_HIDDEN:
             raise ValueError(
                 f"What is accepted shows after 0 to {_LONGEST_HIDDEN:,} seconds, not {visible_after}."
             )
         if host not in ("127.0.0.1", "localhost", "::1"):
-            raise ValueError(f"The sandbox listens on loopback only (127.0.0.1 or ::1), not on {host!r}.")
+            raise ValueError("The sandbox listens on loopback only (127.0.0.1 or ::1).")
         self._wanted = (host, port)
         self._data = data
         self._clock = clock
@@ -248,17 +255,6 @@ class Sandbox:
             self._log.append(RequestRecord(method, path[:_LONGEST_PATH], status))
             if len(self._log) >= 2 * _LOG_AT_LEAST:
                 del self._log[:_LOG_AT_LEAST]
-
-
-def _check_types(**given: tuple[object, Any, str]) -> None:
-    """Make sure that each argument is of its kind; what was given is not repeated.
-
-    Raises:
-        TypeError: one is not.
-    """
-    for name, (value, kinds, wanted) in given.items():
-        if not isinstance(value, kinds):
-            raise TypeError(f"{name} is {wanted}, not of type {type(value).__name__}.")
 
 
 def _after_fork() -> None:

@@ -137,7 +137,8 @@ def find_meter(reader: Reader, code: str) -> Meter:
         InvalidArgument: there is none, and which there are; or there are several.
         ApiError, ConnectionFailed: as :meth:`m3ter_nb.M3terSession.request`.
     """
-    if not (code and isinstance(code, str)):
+    given: object = code
+    if not (isinstance(given, str) and given):
         raise InvalidArgument(
             f"Name the meter by its code, which is text. {_listing()} lists them. Nothing was sent."
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from os import PathLike, fspath
+from os import PathLike, fsencode, fspath
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 from zoneinfo import ZoneInfo
 
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
     from m3ter_nb.usage.report import UsageReport
 
-__all__ = ["CheckOptions", "Options", "SubmitOptions"]
+__all__ = ["LONGEST_WAIT", "CheckOptions", "Options", "SubmitOptions", "check_number"]
 
 _MOST_THREADS: Final = 64
-_DAY: Final = 86_400
+#: Seconds.
+LONGEST_WAIT: Final = 86_400
 
 
 class CheckOptions(TypedDict, total=False):
@@ -79,22 +81,31 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, allowed in (("new_accounts", ("refuse", "create")), ("invalid", ("refuse", "skip"))):
-            if getattr(self, name) not in allowed:
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in allowed:
                 raise InvalidArgument(f"{option(name)} is {' or '.join(map(repr, allowed))}.")
         self._check_names()
-        _check_number(self.threads, "threads", 1, _MOST_THREADS)
+        check_number(self.threads, "threads", 1, _MOST_THREADS)
         if not isinstance(_untyped(self.threads), int):
             raise InvalidArgument("threads= is a whole number.")
-        _check_number(self.confirm, "confirm", 0, _DAY)
-        _check_number(self.patience, "patience", 0, _DAY)
+        check_number(self.confirm, "confirm", 0, LONGEST_WAIT)
+        check_number(self.patience, "patience", 0, LONGEST_WAIT)
+        if not isinstance(_untyped(self.raise_on_refused), bool):
+            raise InvalidArgument("raise_on_refused= is True or False.")
         checked_rate(self.rate)
-        try:
-            if self.timezone != "UTC":  # needs no database of zones, which Windows and a browser page lack
-                ZoneInfo(self.timezone)
-        except (ValueError, OSError, TypeError, KeyError):
-            raise InvalidArgument(
-                "There is no time zone of that name on this machine; name one as 'Europe/London'."
-            ) from None
+        self._check_zone()
+
+    def _check_zone(self) -> None:
+        zone = _untyped(self.timezone)
+        if isinstance(zone, str):
+            if zone == "UTC":  # needs no database of zones, which Windows and a browser page lack
+                return
+            with suppress(ValueError, OSError, KeyError):
+                ZoneInfo(zone)
+                return
+        raise InvalidArgument(
+            "There is no time zone of that name on this machine; name one as 'Europe/London'."
+        )
 
     def _check_names(self) -> None:
         for name in ("account", "ts", "ets", "uid"):
@@ -102,16 +113,14 @@ class Options:
             if not isinstance(value, str) and (value is not None or name in ("account", "ts")):
                 raise InvalidArgument(f"{option(name)} is the name of one column.")
         key, columns, journal = _untyped(self.key), _untyped(self.columns), _untyped(self.journal)
-        if key is not None and not (
-            isinstance(key, Collection) and all(isinstance(each, str) for each in key)
-        ):
+        if key is not None and not _are_texts(key):
             raise InvalidArgument(f"{option('key')} is the name of a column, or several of them.")
         if not (
             isinstance(columns, Mapping)
             and all(isinstance(each, str) for pair in columns.items() for each in pair)
         ):
             raise InvalidArgument('columns= names columns by the fields of the meter: {"region": "zone"}.')
-        if journal is not None and not (isinstance(journal, (str, PathLike)) and fspath(journal)):
+        if journal is not None and not _is_path(journal):
             raise InvalidArgument("journal= is a path, or None for no journal.")
 
     @property
@@ -134,6 +143,29 @@ def _untyped(value: Any) -> Any:
     return value
 
 
-def _check_number(value: object, name: str, least: float, most: float) -> None:
+def _are_texts(value: object) -> bool:
+    """Tell whether a value is a collection of texts; a mapping and a frame are more than their names."""
+    if not isinstance(value, Collection) or isinstance(value, Mapping) or hasattr(value, "columns"):
+        return False
+    return getattr(value, "ndim", 1) == 1 and all(isinstance(each, str) for each in value)
+
+
+def _is_path(value: object) -> bool:
+    text = fspath(value) if isinstance(value, (str, PathLike)) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        return False
+    try:
+        fsencode(text)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
+
+
+def check_number(value: object, name: str, least: float, most: float) -> None:
+    """Hold an argument to what it may be.
+
+    Raises:
+        InvalidArgument: it is no number, or not between these.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
         raise InvalidArgument(f"{option(name)} is a number from {least:g} to {most:g}.")

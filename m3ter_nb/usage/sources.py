@@ -94,11 +94,18 @@ def source_of(given: Any) -> Source:
     if is_dask_frame(given):
         return DaskSource(given)
     if isinstance(given, (str, PathLike)):
-        return _files(fspath(given))
+        try:
+            return _files(str(fspath(given)))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise _unreadable(error) from None
     source: Source
     if hasattr(given, "__arrow_c_stream__"):
         source = FrameSource(_from_arrow(given))
-    elif isinstance(given, Iterable) and not isinstance(given, (bytes, Mapping)):
+    elif (
+        isinstance(given, Iterable)
+        and not isinstance(given, (bytes, Mapping, type))
+        and not _is_single(given)
+    ):
         source = DictSource(given)
     else:
         raise InvalidArgument(
@@ -111,6 +118,23 @@ def source_of(given: Any) -> Source:
             "anew, or a list or a table of it. Nothing was sent."
         )
     return source
+
+
+def _is_single(given: object) -> bool:
+    """Tell whether it is an array without a dimension, which can be iterated by its type alone."""
+    return getattr(given, "ndim", None) == 0
+
+
+def _unreadable(error: Exception) -> InvalidArgument:
+    """Return why a file cannot be read: a name that is too long or no name, a folder that may not be searched."""
+    if isinstance(error, InvalidArgument):
+        return error
+    reason = (
+        error.strerror
+        if isinstance(error, OSError) and error.strerror
+        else "its name is none that a file can have"
+    )
+    return InvalidArgument(f"The file cannot be read: {reason}. Nothing was sent.")
 
 
 def rows_at(source: Source, positions: Sequence[int]) -> pd.DataFrame:

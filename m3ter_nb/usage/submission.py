@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from m3ter_nb.spelling import printable, spell_out
+from m3ter_nb.usage.options import LONGEST_WAIT, check_number
 from m3ter_nb.usage.report import counted, duration
 
 if TYPE_CHECKING:
@@ -181,8 +182,10 @@ class Submission:
             seconds: to wait for it, at most.
 
         Raises:
+            InvalidArgument: it is no number of seconds, or more than a day.
             MeasurementsRefused: rows were refused (unless ``raise_on_refused=False`` was asked for).
         """
+        check_number(seconds, "seconds", 0, LONGEST_WAIT)
         if self._confirm is not None:
             self._confirm(seconds)
         return self

@@ -9,6 +9,8 @@ from m3ter_nb.usage.job import Job
 from m3ter_nb.wording import either, option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from m3ter_nb.usage.channel import Channel, Reader
     from m3ter_nb.usage.options import Options
     from m3ter_nb.usage.report import UsageReport
@@ -34,7 +36,7 @@ def check_usage(reader: Reader, channel: Channel, given: Any, meter: str, option
     """
     job = Job.of(reader, given, meter, options)
     path = job.journal_file()
-    journal = job.open_journal(channel) if path is not None and path.exists() else None
+    journal = job.open_journal(channel) if path is not None and _is_there(path) else None
     try:
         return job.survey(journal, channel.clock.wall).report
     finally:
@@ -75,6 +77,13 @@ def submit_usage(reader: Reader, channel: Channel, given: Any, meter: str, optio
         if journal is not None:
             journal.close()
     return sending.confirm()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that may not be searched
+        return False
 
 
 def _advice() -> str:
