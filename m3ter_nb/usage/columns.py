@@ -101,8 +101,7 @@ class Reading:
     def read(self, frame: pd.DataFrame) -> Cells:
         """Read a piece."""
         columns, faults = self._columns, list[Fault]()
-        accounts = frame[columns.account].tolist()
-        codes = self._accounts.of(accounts)
+        accounts, codes = frame[columns.account].tolist(), self.codes(frame)
         _note(
             faults,
             codes,
@@ -120,6 +119,10 @@ class Reading:
             parts.append(ets)
         parts += [self._field(frame, each, faults) for each in self._meter.fields]
         return Cells(len(frame), parts, self._uids(frame, faults), self._keys(frame, faults), moments, faults)
+
+    def codes(self, frame: pd.DataFrame) -> list[Any]:
+        """Return the account code of each row as JSON; None where there is none."""
+        return self._accounts.of(frame[self._columns.account].tolist())
 
     def _field(self, frame: pd.DataFrame, each: Field, faults: list[Fault]) -> list[Any]:
         name = self._columns.of(each.code)

@@ -155,6 +155,9 @@ def find_meter(reader: Reader, code: str) -> Meter:
         fields = tuple(sorted(_fields(each), key=lambda one: (one.category, one.code)))
         return Meter(str(each["id"]), code, fields)
     known = [str(each.get("code")) for each in reader.pages("meters")]
+    if not known:
+        how = either('session.post("meters", ...) makes one', "%m3ter_docs POST meters shows how to make one")
+        raise InvalidArgument(f"There is no meter yet: {how}. Nothing was sent.")
     raise InvalidArgument(f"There is no meter{_which(code, known)}. {_listing()} lists them.")
 
 

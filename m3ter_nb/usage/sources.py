@@ -109,7 +109,7 @@ def source_of(given: Any) -> Source:
         source = DictSource(given)
     else:
         raise InvalidArgument(
-            "Usage is read from a DataFrame, a path of CSV or Parquet files, or dicts, not from "
+            "Usage is read from a DataFrame, a path of CSV or Parquet files, or a list of dicts, not from "
             f"{type(given).__name__}. Nothing was sent."
         )
     if isinstance(given, Iterator) and not any(True for _ in source.pieces()):

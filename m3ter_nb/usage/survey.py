@@ -17,6 +17,7 @@ from m3ter_nb.usage.measurements import DIGEST_BYTES, Writer, batch_ends, digest
 from m3ter_nb.usage.pace import seconds_for
 from m3ter_nb.usage.piece import examine
 from m3ter_nb.usage.report import MANY_ROWS, Finding, UsageReport, duration
+from m3ter_nb.usage.sources import rows_at
 from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
@@ -80,10 +81,12 @@ class _Accounts:
 
     def __init__(self) -> None:
         self.rows: Counter[Any] = Counter()
+        self.bad: Counter[Any] = Counter()
         self.first: dict[str, int] = {}
 
-    def add(self, codes: list[Any], first: int) -> None:
+    def add(self, codes: list[Any], first: int, bad: Iterable[int]) -> None:
         self.rows.update(codes)
+        self.bad.update(codes[row] for row in bad)
         for code in set(codes) - self.first.keys():
             self.first[code] = first + codes.index(code)
 
@@ -163,7 +166,7 @@ class _Check:
             self._take(piece)
             for fault in piece.faults:
                 self._tally.add(fault, report.rows)
-            self._accounts.add(piece.accounts, report.rows)
+            self._accounts.add(piece.accounts, report.rows, piece.reasons)
             self._extend_period(piece)
             report.rows += piece.rows
             told(piece.rows)
@@ -231,6 +234,8 @@ class _Check:
         wrong = rows if self._columns.uid is not None else sorted(self._different())
         if wrong:
             self._tally.add(Fault(kind, self._columns.named, wrong))
+            added = [row for row in wrong if row not in self._found.bad]
+            self._accounts.bad.update(self._reading.codes(rows_at(self._source, added)))
             self._found.bad |= dict.fromkeys(wrong, f"{kind} {self._columns.named}")
         same = sorted(set(rows).difference(wrong))
         if same:
@@ -280,7 +285,7 @@ class _Check:
         kept[finding.kind, finding.column] = finding
         if not create:
             self._found.refused_accounts = frozenset(fragments)
-            report.bad_rows += finding.rows
+            report.bad_rows += finding.rows - sum(accounts.bad[each] for each in fragments)
 
     def _note_places(self, findings: Sequence[Finding]) -> None:
         """Say of the first rows of each finding where in their file they are."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import m3ter_nb
 from m3ter_nb.errors import InvalidArgument, UsageInvalid
 from m3ter_nb.usage import survey
 from m3ter_nb.usage.pace import seconds_for
@@ -18,7 +19,8 @@ from usage_frames import usage
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from m3ter_nb import UsageReport
+    from m3ter_nb import Credentials, UsageReport
+    from m3ter_nb.sandbox import Sandbox
     from usage_frames import Used
 
 
@@ -312,3 +314,29 @@ def test_very_many_rows_need_ids_of_their_own(used: Used, monkeypatch: pytest.Mo
 
     with pytest.raises(InvalidArgument, match="More than 40 rows need uid= or key="):
         used.session.check_usage(usage(41), "api_requests")
+
+
+@pytest.mark.parametrize("options", [{}, {"uid": "event_id"}, {"key": "event_id"}], ids=str)
+def test_a_row_with_several_faults_is_one_row_that_cannot_be_sent(
+    used: Used, options: dict[str, Any]
+) -> None:
+    frame = usage(8)
+    frame.loc[[1, 2], "account"] = "no-such"
+    frame.loc[[2, 3], "region"] = None
+    frame.loc[[4, 5], "event_id"] = "e1-1"  # of a row with a fault of its own, and again
+    frame.loc[5, "account"] = "no-such"
+
+    report = used.session.check_usage(frame, "api_requests", **options)
+    sent = used.submit(frame, invalid="skip", **options)
+
+    assert report.bad_rows == 8 - sent.accepted == len(sent.refused)
+
+
+def test_an_organization_without_meters_is_told_to_make_one(
+    sandbox: Sandbox, credentials: Credentials
+) -> None:
+    with (
+        m3ter_nb.login(credentials, base_url=sandbox.url) as session,
+        pytest.raises(InvalidArgument, match=r"There is no meter yet: session\.post"),
+    ):
+        session.check_usage(usage(1), "api_requests")
