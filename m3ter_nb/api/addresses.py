@@ -50,19 +50,25 @@ def url_of(host: str, path: object, org_id: Callable[[], str]) -> str:
             "A # in the query of a path ends it, and what follows would not be sent: write %23, or give the filter by name."
         )
     check_query(query)
-    if holds_mask(unquote(plain)) and any(is_mask(unquote(piece)) for piece in plain.split("/")):
-        raise InvalidArgument(
-            f"The path holds what a view shows ({MASK}, …) in place of a value: give the value itself. Nothing was sent."
-        )
+    is_plain = _PLAIN_PATH.fullmatch(plain) is not None
+    if not is_plain:
+        _refuse_masks(plain)
     if "://" in plain or plain.startswith("//"):
         if origin(path)[1] == "":
             raise InvalidArgument("This is not a URL that can be asked for; give a path such as 'products'.")
         return path
-    if not _PLAIN_PATH.fullmatch(plain):
+    if not is_plain:
         plain = _quote(plain)
     if not plain.startswith("/"):
         plain = f"/organizations/{org_id()}/{plain}"
     return f"{host}{plain}{question}{query}"
+
+
+def _refuse_masks(path: str) -> None:
+    if holds_mask(unquote(path)) and any(is_mask(unquote(piece)) for piece in path.split("/")):
+        raise InvalidArgument(
+            f"The path holds what a view shows ({MASK}, …) in place of a value: give the value itself. Nothing was sent."
+        )
 
 
 def merge_queries(params: Any, filters: dict[str, Any]) -> Any:

@@ -19,7 +19,7 @@ from m3ter_nb.views.table import MAX_COLUMNS, terminal_width
 from m3ter_nb.views.tabulate import noun_of, table_of_entity, table_of_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator
 
     import pandas as pd
 
@@ -81,20 +81,6 @@ class Record(_Shown, dict[str, Any]):
     path: str = ""
     deleted: bool = False
 
-    def __init__(
-        self,
-        fields: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
-        /,
-        *,
-        path: str = "",
-        deleted: bool = False,
-    ) -> None:
-        super().__init__(fields)
-        if path:
-            self.path = path
-        if deleted:
-            self.deleted = True
-
     def __getattr__(self, name: str) -> Any:
         """Say of a field that it is taken as that of a dict; asked for what is no attribute only."""
         if name in self:
@@ -149,7 +135,7 @@ class Records(_Shown, list[Any]):
         limited: bool = False,
         next_token: str | None = None,
     ) -> None:
-        super().__init__(map(_with_views, items))
+        super().__init__(_with_views(items))
         self.path, self.partial, self.limited, self.next_token = path, partial, limited, next_token
 
     @overload
@@ -162,11 +148,11 @@ class Records(_Shown, list[Any]):
 
     def append(self, item: Any, /) -> None:
         """Add an entity; a dict becomes a ``Record``, at once, so that a long list is never there twice."""
-        super().append(_with_views(item))
+        super().append(Record(item) if type(item) is dict else item)
 
     def extend(self, items: Iterable[Any], /) -> None:
         """Add entities, as :meth:`append` adds one."""
-        super().extend(map(_with_views, items))
+        super().extend(_with_views(items))
 
     def copy(self) -> Records:
         """Return a shallow copy that is as complete, or as partial, as this list."""
@@ -201,15 +187,12 @@ class Records(_Shown, list[Any]):
         return table_of_rows(self, noun=noun_of(self.path), notes=notes, columns=columns)
 
 
-def _with_views(item: Any) -> Any:
-    """Return an entity of a list as a ``Record``, anything else as it is."""
-    if type(item) is not dict:
-        return item
-    record = Record.__new__(
-        Record
-    )  # its __init__ takes twice as long as the copy, and there may be a million
-    record.update(item)
-    return record
+def _with_views(items: Iterable[Any]) -> Iterator[Any]:
+    """Return the entities of a list as ``Record``, anything else as it is."""
+    items = items if isinstance(items, list) else list(items)
+    if set(map(type, items)) <= {dict}:
+        return map(Record, items)  # there may be a million
+    return (Record(item) if type(item) is dict else item for item in items)
 
 
 def as_records(decoded: Any, *, path: str = "", deleted: bool = False) -> Any:
@@ -226,7 +209,8 @@ def as_records(decoded: Any, *, path: str = "", deleted: bool = False) -> Any:
         return Records(decoded, path=path)
     if not isinstance(decoded, dict):
         return decoded
-    record = Record(decoded, path=path, deleted=deleted)
+    record = Record(decoded)
+    record.path, record.deleted = path, deleted
     if record.is_page:
         record["data"] = Records(record["data"], path=path, next_token=record.get("nextToken") or None)
     return record

@@ -22,6 +22,8 @@ __all__ = ["ACCEPTED_ENCODING", "read_body"]
 ACCEPTED_ENCODING = "gzip"
 # Bytes that are read, or decompressed, at a time.
 _PIECE = 65_536
+# Bytes that are set aside on a server's word: more than a page of the largest size has.
+_ON_TRUST = 1_000_000
 # What zlib calls a gzip header and trailer around the data.
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -29,7 +31,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 def read_body(response: BaseHTTPResponse, longest: int) -> bytes:
     """Read the body of an answer.
 
-    Piece by piece: read at once, a length of the server's own invention would be set aside in memory, and a few
+    Piece by piece: read at once, any length of the server's own invention would be set aside in memory, and a few
     bytes of gzip would become gigabytes before anybody counted them.
 
     Args:
@@ -43,7 +45,7 @@ def read_body(response: BaseHTTPResponse, longest: int) -> bytes:
     """
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     length = getattr(response, "length_remaining", None)
-    if not encoding and length is not None and 0 <= length <= min(_PIECE, longest):
+    if not encoding and length is not None and 0 <= length <= min(_ON_TRUST, longest):
         return response.read(decode_content=False)
     pieces: Iterable[bytes] = response.stream(_PIECE, decode_content=False)
     if encoding in ("gzip", "x-gzip"):

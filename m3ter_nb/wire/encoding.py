@@ -377,4 +377,6 @@ def _single_text(value: Any) -> str:
     if isinstance(value, Decimal) and value.is_finite():
         return str(value)
     plain = plain_value(value)
-    return plain if isinstance(plain, str) else json_text(plain)
+    if isinstance(plain, (str, Digits)):
+        return plain if isinstance(plain, str) else plain.text
+    return json.dumps(plain)

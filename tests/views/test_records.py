@@ -253,7 +253,7 @@ ATTRIBUTES = {"aria-label", "class", "role", "scope", "style", "tabindex"}
 @given(st.lists(json_values, max_size=4), st.text(max_size=20))
 def test_no_data_adds_markup(rows: list[Any], path: str) -> None:
     entity = rows[0] if rows and isinstance(rows[0], dict) else {"value": rows}
-    for view in (Records(rows, path=path)._repr_html_(), Record(entity, path=path)._repr_html_()):
+    for view in (Records(rows, path=path)._repr_html_(), as_records(entity, path=path)._repr_html_()):
         markup = Markup(view)
 
         assert markup.tags <= {"div", "table", "thead", "tbody", "tr", "th", "td", "p"}
