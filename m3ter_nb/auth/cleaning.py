@@ -46,10 +46,22 @@ _QUOTED = re.compile(
     re.DOTALL,
 )
 # A line of a .env or of a shell, where only what stands behind the sign was meant.
-_ASSIGNED = re.compile(r"\A(?:export\s{1,9}|set\s{1,9})?M3TER_[A-Z_]{1,30}\s{0,9}=", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    r"\A[\"']?(?:export\s{1,9}|setx?\s{1,9}|\$env:)?M3TER_[A-Z_]{1,30}[\"']?\s{0,9}[=:]", re.IGNORECASE
+)
 _BEARER = re.compile(r"(?:authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
 # RFC 6750 section 2.1: b64token.
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+# RFC 7515 section 7.1: three parts in base64url, of which the first begins with {" in JSON. What follows is none of it,
+# though a b64token may end so; a run of dots stands for what was cut off.
+_JWT = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]+", re.ASCII)
+# RFC 7516 section 7.1: five parts, of which the key may be empty.
+_ENCRYPTED = re.compile(r"eyJ[\w-]*(?:\.[\w-]*){4}", re.ASCII)
+_AFTER_JWT = re.compile(
+    rf"({_JWT.pattern})(?:(?!.*\.\.)[./!?:)\]}}>~+\s\"'\u3001\u3002]{{1,4}}|=+)", re.ASCII
+)
+# As an input method for East Asian scripts writes what is typed on a Latin keyboard.
+_FULL_WIDTH = {0xFF01 + place: 0x21 + place for place in range(94)}
 # Quotes within quotes that are taken off; without a bound, a .env of nothing but quotes would hold a login for hours.
 _LAYERS = 20
 # Blank on every screen, though Unicode's categories call them letters, marks or symbols.
@@ -84,13 +96,16 @@ def clean(value: str, kind: Kind) -> tuple[str, tuple[str, ...]]:
 
 
 def can_be_bearer(text: str) -> bool:
-    """Tell whether a text can be a bearer token (RFC 6750 section 2.1, ``b64token``)."""
+    """Tell whether a text can be a bearer token (RFC 6750 section 2.1, ``b64token``), and if it begins as a JWT, is one."""
+    if text.startswith("eyJ") and "." in text:
+        return (_JWT.fullmatch(text) or _ENCRYPTED.fullmatch(text)) is not None
     return _B64TOKEN.fullmatch(text) is not None
 
 
 def _steps(kind: Kind) -> list[tuple[str, Callable[[str], str]]]:
     steps: list[tuple[str, Callable[[str], str]]] = [
         ("White space around the {} was removed.", _trim),
+        ("Full-width characters of the {} were written in ASCII.", lambda text: text.translate(_FULL_WIDTH)),
         ("The variable's name before the {} was removed.", lambda text: _ASSIGNED.sub("", text, count=1)),
         ("Quotes around the {} were removed.", _unquote_plain if kind.plain else _unquote),
         ("A comma after the {} was removed.", lambda text: text.rstrip(",;" if kind.plain else ",")),
@@ -102,6 +117,7 @@ def _steps(kind: Kind) -> list[tuple[str, Callable[[str], str]]]:
         steps.append(
             ("The word Bearer before the {} was removed.", lambda text: _BEARER.sub("", text, count=1))
         )
+        steps.append(("Punctuation after the {} was removed.", _without_punctuation))
     return steps
 
 
@@ -124,6 +140,11 @@ def _trim(text: str) -> str:
 
 def _without_comment(text: str) -> str:
     return text.partition(" #")[0].partition("\t#")[0]
+
+
+def _without_punctuation(text: str) -> str:
+    found = _AFTER_JWT.fullmatch(text)
+    return text if found is None else found[1]
 
 
 def _unquote(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Never
 from m3ter_nb.auth.cleaning import KEY_ID, SECRET, Kind, clean
 from m3ter_nb.errors import CredentialsError, CredentialsMissing, InvalidArgument
 from m3ter_nb.hiding import Sealed, without_frames
-from m3ter_nb.spelling import with_literal_repr
+from m3ter_nb.spelling import is_mask, with_literal_repr
 
 __all__ = ["Credentials", "looks_like_token"]
 
@@ -133,6 +133,10 @@ def _checked(kind: Kind, value: object, source: str) -> str:
         raise CredentialsError(
             f"The {kind.label} from {source} holds a line break, a control character or a byte that is not UTF-8; "
             "copy it again.",
+        )
+    if is_mask(value):
+        raise CredentialsError(
+            f"The {kind.label} from {source} is a mask, which stands for it in a view; copy the value itself."
         )
     if looks_like_token(value):
         raise CredentialsError(

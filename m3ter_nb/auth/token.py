@@ -231,7 +231,8 @@ def ready_token(text: str, *, source: str, clock: Clock = SYSTEM_CLOCK) -> Token
     text, _ = clean(text, TOKEN)
     if not can_be_bearer(text):
         raise InvalidArgument(
-            f"The token from {source} holds a character that no bearer token has (RFC 6750 section 2.1); copy it again."
+            f"The token from {source} is cut off, or holds a character that no bearer token has (RFC 6750 section 2.1); "
+            "copy it again."
         )
     token = Token(text, clock=clock)
     if token.expired:

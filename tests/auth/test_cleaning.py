@@ -14,38 +14,12 @@ from m3ter_nb.auth.cleaning import BASE_URL, KEY_ID, ORG_ID, SECRET, TOKEN, Kind
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.settings import find_settings
 from m3ter_nb.auth.token import ready_token
-from m3ter_nb.errors import InvalidArgument
+from m3ter_nb.errors import InvalidArgument, M3terError
+from worn import WORN
 
 KINDS = pytest.mark.parametrize(
     "kind", [KEY_ID, SECRET, TOKEN, ORG_ID, BASE_URL], ids=lambda kind: kind.label
 )
-WORN = {
-    "spaces": "  {} \t",
-    "a line break": "{}\r\n",
-    "no-break spaces": "\u00a0{}\u202f",
-    "an ideographic space": "\u3000{}",
-    "a byte order mark": "\ufeff{}",
-    "a zero width space": "{}\u200b",
-    "a mark of direction": "\u202a{}\u202c",
-    "a soft hyphen": "{}\u00ad",
-    "a braille blank": "\u2800{}",
-    "straight quotes": '"{}"',
-    "single quotes": "'{}'",
-    "backquotes": "`{}`",
-    "typographic quotes": "\u201c{}\u201d",
-    "German quotes": "\u201e{}\u201c",
-    "French quotes with spaces": "\u00ab\u00a0{}\u00a0\u00bb",
-    "half-typographic quotes": '\u201c{}"',
-    "full-width quotes": "\uff02{}\uff02",
-    "Japanese brackets": "\u300c{}\u300d",
-    "quotes that JSON escapes": '\\"{}\\"',
-    "quotes within quotes": "'\"{}\"'",
-    "a comma": "{},",
-    "a line of JSON": ' "{}",\n',
-    "a comma within the quotes": '"{},"',
-    "a line of a .env": "M3TER_API_SECRET={}",
-    "a line of a shell": 'export M3TER_API_KEY = "{}"',
-}
 
 
 @KINDS
@@ -100,6 +74,62 @@ def test_the_scheme_before_a_token_goes_in_any_case(written: str) -> None:
     assert (
         "The word Bearer before the token was removed." in find_settings({"M3TER_API_TOKEN": written}).notes
     )
+
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIyOTA2ZDE4ZiJ9.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{}.",
+        "{}/",
+        "{}==",
+        "{}!",
+        "{})",
+        "{}>.",
+        "{}\u3002",
+        "{}\uff0c",
+        "Bearer {}.",
+        '"{}".',
+        "{}.\n",
+        "{} .",
+    ],
+)
+def test_what_follows_a_jwt_in_a_sentence_or_an_address_goes(written: str) -> None:
+    assert ready_token(written.format(JWT), source="a test").reveal() == JWT
+    assert find_settings({"M3TER_API_TOKEN": written.format(JWT)}).token == JWT
+
+
+@pytest.mark.parametrize("written", ["{}...", "{}\u2026", "{}.x", "{}/x", "{}=x", "x{}..", JWT[:30] + "..{}"])
+def test_a_jwt_that_is_cut_off_or_more_than_one_is_refused(written: str) -> None:
+    text = written.format(JWT)
+    if not text.startswith("eyJ"):
+        assert clean(text, TOKEN) == (text, ())  # no JWT: of any other token a dot may be a part
+        return
+    with pytest.raises(InvalidArgument, match="is cut off, or holds a character"):
+        ready_token(text, source="a test")
+
+
+@pytest.mark.parametrize(
+    "text", ["abc.def.", "abc/", "abc==", "abc~", "eyJhbGciOiJkaXIifQ..aXY.Y2lwaGVy.dGFn"]
+)
+def test_of_a_token_that_is_no_jwt_nothing_is_taken_off(text: str) -> None:
+    assert ready_token(text, source="a test").reveal() == text
+
+
+@pytest.mark.parametrize(
+    "mask",
+    ["****", "\u2022\u2022\u2022\u2022", "<hidden>", "<m3ter token \u2026, expired; .reveal() shows it>"],
+)
+def test_a_mask_is_no_secret_no_key_id_and_no_token(mask: str) -> None:
+    for paste in (
+        lambda: Credentials.pasted("a-key", mask, source="a test"),
+        lambda: Credentials.pasted(mask, "a-secret", source="a test"),
+        lambda: ready_token(mask, source="a test"),
+    ):
+        with pytest.raises(M3terError):
+            paste()
 
 
 def test_a_secret_may_begin_with_the_word_bearer() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keychains import missing_commands, secret_service
+from worn import WORN, in_full_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,6 +111,47 @@ def test_what_one_process_remembers_logs_the_next_in_and_shows_nowhere(
     assert holding == [control]
     assert key.secret not in said + found
     assert basic not in said + found
+
+
+WORN_ENTRIES = """
+    import json, sys, keyring
+    for profile, entry in json.load(sys.stdin).items():
+        keyring.set_password("m3ter_nb", profile, json.dumps({"profile": profile, **entry}))
+"""
+
+
+def test_what_others_wrote_into_it_is_cleaned_as_what_is_pasted(
+    service: dict[str, str], run: Callable[..., str], sandbox: Sandbox
+) -> None:
+    key = sandbox.keys.create_key()
+    ways = {f"way{number}": worn.format for number, worn in enumerate(WORN.values())} | {
+        "full": in_full_width
+    }
+    entries = {
+        profile: {"host": sandbox.url, "org_id": None, "key_id": wear(key.key_id), "secret": wear(key.secret)}
+        for profile, wear in ways.items()
+    }
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(WORN_ENTRIES)],
+        env=service,
+        input=json.dumps(entries),
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    found = run(
+        """
+        import sys, m3ter_nb
+        for profile in sys.argv[1:]:
+            m3ter_nb.login(profile=profile).close()
+            print("in", profile)
+        """,
+        *ways,
+    )
+
+    assert [line[3:] for line in found.splitlines() if line.startswith("in ")] == list(ways)
+    assert key.secret not in found
 
 
 def test_two_profiles_go_each_to_its_own_host(

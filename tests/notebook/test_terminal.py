@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET
+from worn import in_full_width
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from m3ter_nb.sandbox import Sandbox
 
@@ -74,6 +75,25 @@ def test_login_asks_and_the_secret_is_never_shown(terminal: Terminal, sandbox: S
     assert "<m3ter token" in shown
     assert DEMO_SECRET not in terminal.shown
     assert "eyJ" not in terminal.shown
+
+
+@pytest.mark.parametrize(
+    "wear",
+    [
+        "\u201c{}\u201d,".format,
+        " '{}' ".format,
+        "\ufeff{}\u200b".format,
+        "M3TER_API_KEY={}".format,
+        in_full_width,
+    ],
+)
+def test_what_is_typed_is_cleaned_as_what_is_pasted(terminal: Terminal, wear: Callable[[str], str]) -> None:
+    terminal.run("%m3ter_login", "Access Key ID: ")
+    terminal.run(wear(DEMO_KEY_ID), r"API Secret \(hidden\): ")
+    said = terminal.run(wear(DEMO_SECRET))
+
+    assert "Credentials from  the prompt" in said
+    assert DEMO_SECRET not in terminal.shown
 
 
 def test_the_history_of_ipython_holds_no_secret(terminal: Terminal) -> None:

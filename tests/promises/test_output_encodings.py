@@ -37,7 +37,7 @@ ODD = "計測…•\x1b[2J\n\u202e\u2028\ud83d"
 ONE_LINE = {
     "Profile": Profile("default", "https://x.example", organization=ODD),
     "Settings": Settings(source=ODD),
-    "PlatformSecrets": PlatformSecrets(ODD, {}, ()),
+    "PlatformSecrets": PlatformSecrets(ODD, {}),
     "Credentials": Credentials("key", "secret", source=ODD),
     "Entry": Entry(ODD, Credentials("key", "secret"), "https://x.example"),
     "EnvFile": EnvFile(ODD, {}, ()),
