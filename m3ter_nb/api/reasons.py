@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from m3ter_nb.errors import excerpt
 from m3ter_nb.wire.encoding import decode_body
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from m3ter_nb.auth.token import Token
     from m3ter_nb.wire.answer import Answer
 
@@ -21,7 +24,26 @@ _LONGEST_TEXT = 2_000
 _LONGEST_REASON = 300
 # A JWT, whole or cut off. It takes what it begins, so that no text is gone through twice.
 _JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}", re.ASCII)
-_TITLE = re.compile(r"<(title|h1)[\s>]", re.IGNORECASE)
+_TITLE = re.compile(r"<(title|h1|message|faultstring)[\s>]", re.IGNORECASE)
+# Texts and levels of an answer in JSON that are looked at, and the names of its fields that say something, in lower case.
+_MOST_TEXTS = 10
+_DEEPEST = 5
+_SAYING = (
+    "message",
+    "messages",
+    "title",
+    "error",
+    "error_description",
+    "errormessage",
+    "detail",
+    "details",
+    "description",
+    "reason",
+    "errors",
+    "violations",
+    "fielderrors",
+)
+_PLACES = ("field", "path", "property", "propertypath", "loc", "pointer")
 _TAG = re.compile(r"<[^<>]*>")
 # Python knows many more, some of which take minutes for what others take at once.
 _CHARSETS = {
@@ -47,14 +69,11 @@ def reason_of(answer: Answer, token: Token | None = None) -> str:
         text = text.replace(
             token.reveal(), "<token>"
         )  # before it is cut, or a piece of the token could be left
-    decoded, _ = decode_body(text.encode("utf-8", "replace"))
-    if isinstance(decoded, dict):
-        parts = [decoded.get(key) for key in ("message", "error", "error_description")]
-        text = ": ".join(part[:_LONGEST_TEXT] for part in parts if isinstance(part, str) and part)
+    decoded, is_json = decode_body(text.encode("utf-8", "replace"))
+    if is_json:
+        text = ": ".join(dict.fromkeys(islice(_texts(decoded), _MOST_TEXTS)))
     elif text.lstrip().startswith("<"):
         text = _title_of(text)
-    elif decoded is not None:
-        text = ""
     line = "".join(c for c in " ".join(text[:_LONGEST_TEXT].split()) if c.isprintable())
     return hide_tokens(excerpt(line, _LONGEST_REASON))
 
@@ -62,6 +81,23 @@ def reason_of(answer: Answer, token: Token | None = None) -> str:
 def hide_tokens(text: str) -> str:
     """Return a text without what has the shape of a token."""
     return _JWT.sub("<token>", text)
+
+
+def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield what JSON says of an error: m3ter's ``message``, and what gateways, frameworks and RFC 9457 have in its place."""
+    if isinstance(value, str):
+        if text := value[:_LONGEST_TEXT].strip():
+            yield text
+    elif depth < _DEEPEST and isinstance(value, list):
+        for each in value[:_MOST_TEXTS]:
+            yield from _texts(each, depth + 1)
+    elif depth < _DEEPEST and isinstance(value, dict):
+        by_name = {str(key).lower(): each for key, each in value.items()}
+        # At the top, what is called a path is that of the request.
+        where = next((by_name[name] for name in _PLACES if depth and isinstance(by_name.get(name), str)), "")
+        for name in _SAYING:
+            for text in _texts(by_name.get(name), depth + 1):
+                yield f"{where} {text}" if where else text
 
 
 def _title_of(page: str) -> str:

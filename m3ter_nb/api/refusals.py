@@ -12,8 +12,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from m3ter_nb.api.addresses import measures
 from m3ter_nb.api.doubts import near_path_advice
 from m3ter_nb.api.facts import find
+from m3ter_nb.api.operations import reads_only
 from m3ter_nb.api.reasons import hide_tokens, reason_of
 from m3ter_nb.auth.challenge import blames_the_token
 from m3ter_nb.errors import (
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 _ELSEWHERE = "The API sent the call elsewhere, and a token does not follow. Check the base URL."
+_DOUBTFUL = "It may have carried out the call all the same: check before you repeat it."
+_NOT_M3TER = "m3ter answers with JSON, not with a page: check the base URL, and what stands on the way, such as a proxy."
 _KEPT = "It says that nothing has changed, which nobody asked: something on the way keeps answers."
 
 
@@ -83,7 +87,9 @@ def _meaning(answer: Answer, reason: str, path: str, shown: str) -> tuple[type[A
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited, _come_back(answer)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ServerError, advice_for(answer) or f"This is on m3ter's side. {_come_back(answer)}"
+        advice = advice_for(answer) or f"This is on m3ter's side. {_come_back(answer)}"
+        done = method != "POST" or reads_only(method, shown) or measures(path)
+        return ServerError, advice if done else f"{advice} {_DOUBTFUL}"
     return _request_meaning(answer, reason, path, shown)
 
 
@@ -103,6 +109,8 @@ def _request_meaning(answer: Answer, reason: str, path: str, shown: str) -> tupl
             near_path_advice(answer.method, shown)
             or f"{answer.method} is not taken there. Check the base URL."
         )
+    elif answer.content.lstrip()[:1] == b"<":
+        advice = _NOT_M3TER
     elif not answer.sent and (operation := find(answer.method, shown)) is not None and operation.body:
         advice = f"It was sent without a body: %m3ter_docs {answer.method} {shown} shows one to start from."
     elif reason:
@@ -154,13 +162,15 @@ def _forbidden_advice(answer: Answer, path: str, org_id: str | None, token: Toke
     if match and home and match.group(1) != home:
         return f"The path names organization {match.group(1)}, but the token is for {home}."
     causes = []
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        causes.append("the token is no longer accepted: log in again")
     permissions = token.permissions if token is not None else ()
-    if "*" in permissions:
+    if "*" in permissions and not causes:
         causes.append("the token is no longer accepted, though its time is not up: log in again")
-    elif permissions:
+    elif permissions and "*" not in permissions:
         shown = ", ".join(permissions[:5]) + (", …" if len(permissions) > 5 else "")
         causes.append(f"the service user lacks the permission (its token allows {shown})")
-    else:
+    elif not permissions:
         causes.append("the service user lacks the permission")
     causes.append("its key was made inactive or its policy changed (log in again)")
     causes.append("the firewall took something in the request for an attack")
@@ -172,5 +182,7 @@ def _come_back(answer: Answer) -> str:
     if wait is None:
         return "Try again in a minute."
     if wait < 120:
-        return f"Try again in {wait:.0f} s."
-    return f"Try again in {wait / 60:.0f} minutes."
+        return f"Try again in {max(wait, 1):.0f} s."
+    if wait < 7_200:
+        return f"Try again in {wait / 60:.0f} minutes."
+    return f"Try again in {wait / 3_600:.0f} hours."

@@ -476,9 +476,12 @@ class M3terSession:
             return None
         decoded, is_json = decode_body(content)
         if not is_json:
-            what = "a web page" if content.lstrip()[:1] == b"<" else "text that is not whole JSON"
+            is_page = content.lstrip()[:1] == b"<"
+            what = "a web page" if is_page else "text that is not whole JSON"
+            between = " A network that wants a login, or a proxy, can also stand between." if is_page else ""
             raise UnexpectedAnswer(
-                f"{self.host} answered {answer.method} {urlsplit(answer.url).path} with {what}. Check the path and the base URL.",
+                f"{self.host} answered {answer.method} {urlsplit(answer.url).path} with {what}. Check the path and the base "
+                f"URL.{between}",
             )
         self._remember(decoded)
         return decoded

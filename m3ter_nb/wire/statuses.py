@@ -18,6 +18,9 @@ __all__ = ["advice_for"]
 
 _PROXY: Final = "Something on the way, such as a proxy, may have changed the request."
 _NO_USE: Final = "To try again is of no use: check the base URL, and what stands on the way."
+_TOO_LONG: Final = frozenset({HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+# Characters and bytes of a request that nobody calls long.
+_SHORT: Final = 500
 _UNREACHED: Final = range(520, 531)
 
 _ADVICE: Final[Mapping[int, str]] = {
@@ -51,6 +54,8 @@ _ADVICE: Final[Mapping[int, str]] = {
 
 def advice_for(answer: Answer) -> str:
     """Return what to do about a status that has one meaning whatever was asked; ``""`` where it has none."""
+    if answer.status in _TOO_LONG and len(answer.url) + len(answer.sent) < _SHORT:
+        return f"The request is short, and m3ter takes longer ones. {_PROXY}"
     if answer.status == HTTPStatus.REQUEST_URI_TOO_LONG:
         return f"The URL is too long ({len(answer.url):,} characters): send fewer ids or filters in one call."
     if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

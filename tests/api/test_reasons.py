@@ -12,7 +12,17 @@ from m3ter_nb.api.reasons import reason_of
 from m3ter_nb.api.refusals import explain
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.token import Token
-from m3ter_nb.errors import ApiError, BadRequest, ConnectionFailed, LoginRefused, M3terError, ServerError
+from m3ter_nb.errors import (
+    ApiError,
+    BadRequest,
+    ConnectionFailed,
+    Forbidden,
+    LoginRefused,
+    M3terError,
+    RateLimited,
+    ServerError,
+    UnexpectedAnswer,
+)
 from m3ter_nb.wire.answer import Answer
 from odd_servers import OddServer, RecordingProxy
 
@@ -20,10 +30,16 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJvcmdJZCI6Im8ifQ.c2lnbmF0dXJl"
 
 
 def refused(
-    content: bytes = b"", status: int = 400, method: str = "GET", path: str = "products", **headers: str
+    content: bytes = b"",
+    status: int = 400,
+    method: str = "GET",
+    path: str = "products",
+    sent: bytes = b"",
+    **headers: str,
 ) -> Answer:
-    """Return an answer that refuses a call."""
-    return Answer(status, method, f"https://h/organizations/o/{path}?a=1", {}, b"", None, headers, content)
+    """Return an answer that refuses a call; ``Retry_After="3"`` is the header ``Retry-After: 3``."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, method, f"https://h/organizations/o/{path}?a=1", {}, sent, None, named, content)
 
 
 HOSTILE = {
@@ -88,6 +104,23 @@ def test_no_piece_of_the_token_that_was_sent_is_repeated(padding: int) -> None:
         (b"<title", "(a web page)"),
         (b'{"error": "a", "error_description": "b"}', "a: b"),
         (b"[1]", ""),
+        (b'{"Message": "User is not authorized"}', "User is not authorized"),
+        (
+            b'{"title": "Bad Request", "status": 400, "detail": "code must match"}',
+            "Bad Request: code must match",
+        ),
+        (b'{"error": {"code": "X", "message": "inner"}}', "inner"),
+        (b'{"message": ["a", "b"]}', "a: b"),
+        (b'{"errors": [{"field": "code", "message": "is blank"}, {"message": "b"}]}', "code is blank: b"),
+        (b'{"violations": [{"path": "name", "message": "too long"}]}', "name too long"),
+        (b'{"status": 400, "error": "Bad Request", "path": "/x"}', "Bad Request"),
+        (b'{"message": "same", "error": "same"}', "same"),
+        (b'"a text alone"', "a text alone"),
+        (b'{"message": null, "apiKey": "marked", "id": "a"}', ""),
+        (
+            b"<?xml version='1.0'?><Error><Code>X</Code><Message>Access denied</Message></Error>",
+            "Access denied",
+        ),
         (b"plain words", "plain words"),
     ],
 )
@@ -100,7 +133,26 @@ def test_the_reason_is_in_the_server_s_words(content: bytes, said: str) -> None:
     [
         (refused(b'{"message": "no name"}'), BadRequest, "no name. Mend the request as it says"),
         (refused(), BadRequest, "It gave no reason: %m3ter_docs GET products shows the fields"),
-        (refused(status=414), BadRequest, "The URL is too long (38 characters): send fewer ids"),
+        (
+            refused(status=414, path=f"products?ids={'x' * 1_000}"),
+            BadRequest,
+            "The URL is too long (1,043 characters): send fewer ids",
+        ),
+        (refused(status=414), BadRequest, "The request is short, and m3ter takes longer ones."),
+        (refused(status=413), BadRequest, "The request is short, and m3ter takes longer ones."),
+        (refused(b"<p>No</p>"), BadRequest, "m3ter answers with JSON, not with a page: check the base URL"),
+        (
+            refused(status=401),
+            Forbidden,
+            "in order: the token is no longer accepted: log in again; the service user",
+        ),
+        (refused(status=429, Retry_After="0"), RateLimited, "Try again in 1 s."),
+        (refused(status=429, Retry_After="20000"), RateLimited, "Try again in 6 hours."),
+        (
+            refused(status=504, method="POST"),
+            ServerError,
+            "may have carried out the call all the same: check before",
+        ),
         (
             refused(b'{"message": "Malformed JSON"}', method="POST"),
             BadRequest,
@@ -121,7 +173,11 @@ def test_the_reason_is_in_the_server_s_words(content: bytes, said: str) -> None:
         (refused(status=410), BadRequest, "gone for good"),
         (refused(status=411), BadRequest, "length of the request did not arrive"),
         (refused(status=412), BadRequest, "read it again"),
-        (refused(status=413), BadRequest, "more than is taken there: send it in several parts"),
+        (
+            refused(status=413, sent=b"x" * 1_000),
+            BadRequest,
+            "more than is taken there: send it in several parts",
+        ),
         (refused(status=415), BadRequest, "does not take JSON there"),
         (refused(status=421), BadRequest, "check the base URL"),
         (refused(status=423), BadRequest, "It is locked"),
@@ -148,11 +204,11 @@ def test_the_advice_fits_the_refusal(answer: Answer, kind: type[ApiError], advic
     ("status", "kind", "said"),
     [
         (401, LoginRefused, "does not accept the Access Key ID"),
-        (404, LoginRefused, "It gives no tokens there"),
-        (405, LoginRefused, "It gives no tokens there"),
-        (407, LoginRefused, "wants a name and a password"),
-        (421, LoginRefused, "check the base URL"),
-        (451, LoginRefused, "a network on the way blocks the host"),
+        (404, UnexpectedAnswer, "It gives no tokens there"),
+        (405, UnexpectedAnswer, "It gives no tokens there"),
+        (407, UnexpectedAnswer, "wants a name and a password"),
+        (421, UnexpectedAnswer, "check the base URL"),
+        (451, UnexpectedAnswer, "a network on the way blocks the host"),
         (511, ConnectionFailed, "The network itself wants a login"),
         (523, ConnectionFailed, "did not reach it"),
     ],
@@ -167,6 +223,16 @@ def test_a_login_blames_the_key_only_where_the_key_was_refused(
         login(Credentials("k", "s"), base_url=server.url)
 
     assert ("does not accept the Access Key ID" in str(caught.value)) is (status == HTTPStatus.UNAUTHORIZED)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "products/1"), ("DELETE", "products/1"), ("POST", "usage/query"), ("POST", "measurements")],
+)
+def test_what_can_be_repeated_at_no_harm_needs_no_caution(method: str, path: str) -> None:
+    assert "check before" not in str(
+        explain(refused(status=504, method=method, path=path), org_id="o", token=None)
+    )
 
 
 def test_a_proxy_that_wants_a_password_is_named_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
