@@ -246,15 +246,19 @@ def _shown(text: str) -> str:
     return escape(spell_out(text))
 
 
+def _html_cells(finding: Finding) -> list[str]:
+    """Return the cells as HTML; that of the first rows breaks behind its commas alone."""
+    kind, column, rows, first, meaning = map(_shown, finding.cells())
+    return [kind, column, rows, first.replace(" ", "&nbsp;").replace(",&nbsp;", ", "), meaning]
+
+
 def _table(title: str, findings: Sequence[Finding]) -> str:
     heads = "".join(
         f'<th scope="col" style="text-align: left">{name}</th>'
         for name in (title, "column", "rows", "first rows", "")
     )
     rows = "".join(
-        "<tr>"
-        + "".join(f'<td style="text-align: left">{_shown(cell)}</td>' for cell in each.cells())
-        + "</tr>"
+        "<tr>" + "".join(f'<td style="text-align: left">{cell}</td>' for cell in _html_cells(each)) + "</tr>"
         for each in findings
     )
     return f'<table class="dataframe"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'

@@ -168,6 +168,7 @@ def test_of_several_files_the_one_is_named_that_holds_a_row(used: Used, tmp_path
     of_parquet = used.session.check_usage(tmp_path / "*.parquet", "api_requests")
 
     assert of_csv.found_problems[0].where() == "row 4 (b.csv line 3)"
+    assert ">4&nbsp;(b.csv&nbsp;line&nbsp;3)<" in of_csv._repr_html_()
     assert of_parquet.found_problems[0].where() == "row 4 (b.parquet row 1)"
 
 
