@@ -102,7 +102,8 @@ def _settled(
         if not settings.complete:
             raise CredentialsMissing(
                 "No credentials: set M3TER_API_KEY and M3TER_API_SECRET in the environment or in a .env file "
-                "(or M3TER_API_TOKEN for a ready token), or remember them once (python -m m3ter_nb login). "
+                "(or M3TER_API_TOKEN for a ready token), or remember them once (python -m m3ter_nb login). Without an account: "
+                "python -m m3ter_nb.sandbox runs a m3ter twin, and says what to set. "
                 f"{' '.join(settings.notes)}".rstrip(),
             )
         return settings

@@ -114,7 +114,8 @@ def _request_meaning(answer: Answer, reason: str, path: str, shown: str) -> tupl
     elif not answer.sent and (operation := find(answer.method, shown)) is not None and operation.body:
         advice = f"It was sent without a body: %m3ter_docs {answer.method} {shown} shows one to start from."
     elif reason:
-        advice = "Mend the request as it says" + either(".", "; --show curl shows what was sent.")
+        shows = "--show curl (of --set and --unset, --diff)" if answer.method == "PUT" else "--show curl"
+        advice = "Mend the request as it says" + either(".", f"; {shows} shows what was sent.")
     else:
         advice = (
             f"It gave no reason: %m3ter_docs {answer.method} {shown or path} shows the fields and filters that there "

@@ -381,3 +381,11 @@ def test_an_entity_that_is_not_there_is_a_404(shell: InteractiveShell, sandbox_e
     run(shell, "%m3ter_login")
     with pytest.raises(NotFound):
         run(shell, f"%m3ter PUT accounts/{ID} --set name=x")
+
+
+def test_a_refused_change_is_told_to_be_shown_by_diff(
+    shell: InteractiveShell, sandbox_environ: Sandbox, account: dict[str, Any]
+) -> None:
+    result = shell.run_cell('%m3ter PUT accounts/{{account["id"]}} --unset name')
+
+    assert "(of --set and --unset, --diff) shows what was sent" in str(result.error_in_exec)

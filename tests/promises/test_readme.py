@@ -143,7 +143,18 @@ def test_a_script_gets_a_sandbox_as_the_readme_says(tmp_path: Path) -> None:
         )
         sandbox.terminate()
 
+        lost = subprocess.run(
+            [sys.executable, str(script)],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+        )
+
     assert len(exports) == 4
+    assert "Without an account: python -m m3ter_nb.sandbox" in lost.stderr
     assert done.stdout == f"Logged in to {DEMO_ORG_ID}\n"
 
 
