@@ -17,6 +17,7 @@ from m3ter_nb.auth.token import Token, time_left
 from m3ter_nb.errors import ConnectionTimeout, InvalidArgument, M3terError, NotLoggedIn, TokenExpired
 from m3ter_nb.hiding import Hidden
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment, is_seconds
+from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,8 @@ def check_margin(margin: object) -> None:
         InvalidArgument: it is no number of seconds.
     """
     if not is_seconds(margin, zero=True):
-        raise InvalidArgument("The margin is a number of seconds, from 0 to a day.")
+        name = either("The margin", "%config M3terMagics.refresh_margin")
+        raise InvalidArgument(f"{name} is a number of seconds, from 0 to a day.")
 
 
 class TokenSource:

@@ -191,7 +191,9 @@ class LoginFlow:
             again = (
                 f"The profile {remembered} is remembered: %m3ter_login{option} logs in again without asking."
             )
-        said = "Logged out: token and credentials are forgotten." if was_there else "Not logged in."
+        others = ", ".join(login.name for login in self._logins)
+        absence = f"Not logged in under this name. Logged in: {others}." if others else "Not logged in."
+        said = "Logged out: token and credentials are forgotten." if was_there else absence
         self._say(" ".join(filter(None, ("" if forgotten and not was_there else said, forgotten, again))))
 
     def _forget_profile(self, name: str, profile: str) -> str:

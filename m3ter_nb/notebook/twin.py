@@ -163,7 +163,10 @@ class SandboxControl:
             match kind:
                 case "fail":
                     faults.fail(
-                        _number(value or "503", int, "a status"), times, path, retry_after=retry_after
+                        _number(value or "503", int, "a status from 400 to 599, such as 503"),
+                        times,
+                        path,
+                        retry_after=retry_after,
                     )
                     said = f"{whom} will be answered with {value or 503}."
                 case "delay":

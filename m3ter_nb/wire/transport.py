@@ -72,10 +72,9 @@ class Timeout(NamedTuple):
         """
         pair = seconds if isinstance(seconds, (tuple, list)) else (seconds, seconds)
         if len(pair) != len(cls._fields) or not all(is_seconds(part) for part in pair):
-            raise InvalidArgument(
-                "A timeout is a number of seconds, above 0 and at most a day; or two, for the connection and for each "
-                "piece of the answer."
-            )
+            name = either("A timeout", "Each of %config M3terMagics.connect_timeout and read_timeout")
+            more = either("; or two, for the connection and for each piece of the answer", "")
+            raise InvalidArgument(f"{name} is a number of seconds, above 0 and at most a day{more}.")
         return cls(*map(float, pair))
 
 

@@ -863,3 +863,28 @@ def test_refusals_name_what_whoever_reads_them_can_type(
 
     assert "--show curl shows what was sent" in str(of_magic)
     assert "--show" not in str(of_python)
+
+
+def test_a_logout_of_a_name_that_is_not_logged_in_says_who_is(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("%m3ter_login")
+    capsys.readouterr()
+
+    shell.run_cell("%m3ter_logout --name stagin")
+
+    assert capsys.readouterr().out.startswith("Not logged in under this name. Logged in: m3ter. ")
+    assert "m3ter_session" in shell.user_ns
+
+
+@pytest.mark.parametrize("name", ["refresh_margin", "connect_timeout", "read_timeout", "total_timeout"])
+def test_a_configured_number_that_is_none_is_named_by_the_login_that_meets_it(
+    shell: InteractiveShell, sandbox_environ: Sandbox, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    shell.run_cell(f"%config M3terMagics.{name} = float('nan')")
+    shell.run_cell("%m3ter_login")
+
+    said = capsys.readouterr().out
+    assert "InvalidArgument: " in said
+    assert name in said
+    assert sandbox_environ.log == []
