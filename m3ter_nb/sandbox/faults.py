@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import threading
 from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Literal
 
 from m3ter_nb.sandbox.arguments import check_types
+from m3ter_nb.sandbox.locks import Lock
 
 if TYPE_CHECKING:
     from m3ter_nb.sandbox.identity import Identity
@@ -41,7 +41,7 @@ class Faults:
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
-        self._lock = threading.Lock()
+        self._lock = Lock()
         # Each with how many requests it is for still.
         self._waiting: list[tuple[Fault, int]] = []
         self._refused: set[str] = set()

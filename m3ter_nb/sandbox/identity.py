@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import threading
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from m3ter_nb.sandbox.answers import Refusal
+from m3ter_nb.sandbox.locks import Lock
 from m3ter_nb.sandbox.signing import signer
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Identity:
 
     def __init__(self, clock: Callable[[], float], token_lifetime: int) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.token_lifetime = token_lifetime
         self._slot = 0
         self._issued: dict[str, Bearer] = {}

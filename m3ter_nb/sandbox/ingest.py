@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import threading
 import uuid
 from collections import defaultdict
 from functools import cached_property
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from flask import g, request
 
 from m3ter_nb.sandbox.answers import Refusal, json_answer, parse_rows, too_deep
+from m3ter_nb.sandbox.locks import Lock
 from m3ter_nb.sandbox.moments import all_micros_of, micros_of
 from m3ter_nb.sandbox.resources import require
 from m3ter_nb.sandbox.surface import load, rule
@@ -165,7 +165,7 @@ class _Ingest:
         self.world = world
         self.accounts = accounts
         self.tickets: dict[str, tuple[str, float]] = {}
-        self.lock = threading.Lock()
+        self.lock = Lock()
 
     def submit(self) -> Response:
         """Answer a submission: accepted, whatever the later check says."""

@@ -18,6 +18,7 @@ from m3ter_nb.sandbox.faults import Faults
 from m3ter_nb.sandbox.http_server import Server, listen
 from m3ter_nb.sandbox.identity import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Identity
 from m3ter_nb.sandbox.limits import Limits
+from m3ter_nb.sandbox.locks import Lock
 from m3ter_nb.sandbox.moments import timestamp
 from m3ter_nb.sandbox.page import Door, is_page
 from m3ter_nb.sandbox.store import Store
@@ -120,7 +121,7 @@ class Sandbox:
             "refuse_future": refuse_future,
         }
         self._limits = Limits(clock) if limits else None
-        self._lock = threading.RLock()
+        self._lock = Lock(threading.RLock)
         self._log: list[RequestRecord] = []
         self._server: Server | Door | None = None
         self._world: World | None = None
@@ -219,10 +220,10 @@ class Sandbox:
         with self._lock:
             server, world = self._server, self._world
             self._server = self._world = None
-        if server is None or world is None:
-            return
         if isinstance(server, Server) and server.is_inherited:
             server.server_close()  # the rest is the parent's
+            return
+        if server is None or world is None:
             return
         world.stopping.set()
         server.end()
@@ -239,9 +240,9 @@ class Sandbox:
         if self._limits is not None:
             self._limits.reset()
 
-    def renew_lock(self) -> None:
-        """Take a lock of one's own, in a child process: the thread that held the parent's is not in there."""
-        self._lock = threading.RLock()
+    def leave_to_parent(self) -> None:
+        """Touch no data any more, in a child process: SQLite's connections are not inherited, the server is the parent's."""
+        self._world = None
 
     def _make_world(self) -> World:
         started = timestamp(self._clock())
@@ -259,7 +260,7 @@ class Sandbox:
 
 def _after_fork() -> None:
     for sandbox in list(_all):
-        sandbox.renew_lock()
+        sandbox.leave_to_parent()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork

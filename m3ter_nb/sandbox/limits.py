@@ -6,11 +6,11 @@ https://www.m3ter.com/docs/guides/m3ter-apis/ingest-api-limits (Ingest API).
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from m3ter_nb.sandbox.answers import Refusal
+from m3ter_nb.sandbox.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Limits:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.reset()
 
     def reset(self) -> None:

@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from m3ter_nb.sandbox.locks import Lock
 from m3ter_nb.sandbox.moments import micros_at
 from m3ter_nb.sandbox.usage_sql import register_functions
 
@@ -57,7 +58,7 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self._lock = threading.RLock()
+        self._lock = Lock(threading.RLock)
         try:
             self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
             if path is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
@@ -324,11 +325,11 @@ class _Tokens:
 
 # One pace a worker and run: the limit of five minutes is over many partitions.
 _paces: weakref.WeakKeyDictionary[Any, tuple[str, Pace]] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_locks = [threading.Lock()]
 
 
 def _pace_of(worker: Worker, run: str, plugin: TokenPlugin) -> Pace:
-    with _lock:
+    with _locks[-1]:
         kept = _paces.get(worker)
         if kept is None or kept[0] != run:
             pace = Pace(plugin.share(worker), monotonic=SYSTEM_CLOCK.monotonic, sleep=SYSTEM_CLOCK.sleep)
@@ -339,3 +340,7 @@ def _pace_of(worker: Worker, run: str, plugin: TokenPlugin) -> Pace:
 def _check_version(plan: Plan) -> None:
     if plan.version != __version__:
         raise InvalidArgument(f"A worker has m3ter_nb {__version__}, and the client {plan.version}.")
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=lambda: _locks.append(threading.Lock()))

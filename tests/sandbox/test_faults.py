@@ -16,13 +16,14 @@ import pytest
 import requests
 from werkzeug.routing import Rule
 
+import m3ter_nb
 from children import forks, in_a_child
-from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Sandbox
+from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_ORG_ID, DEMO_SECRET, Sandbox, locks
 from m3ter_nb.sandbox.__main__ import main
 from sandbox_fixtures import Client, SettableClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PERIOD = {"startDate": "2024-01-01T00:00:00Z", "endDate": "2025-01-01T00:00:00Z"}
@@ -451,6 +452,55 @@ def test_a_forked_child_lets_go_of_the_sandbox_and_the_parent_s_goes_on(*, held:
 
         assert in_child == "(None, False, 0)"
         assert requests.get(sandbox.url, timeout=10).status_code == 403
+
+
+@forks
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda sandbox: sandbox.faults.fail(503),
+        lambda sandbox: sandbox.faults.clear(),
+        lambda sandbox: sandbox.keys.create_key(),
+        lambda sandbox: sandbox.keys.expire_tokens(),
+        lambda sandbox: sandbox.log,
+        lambda sandbox: (sandbox.url, sandbox.environ, repr(sandbox)),
+        lambda sandbox: sandbox.reset(),
+        lambda sandbox: sandbox.stop(),
+        lambda _sandbox: _login_to_another(),
+        lambda _sandbox: m3ter_nb.login().get("products"),
+    ],
+)
+def test_nothing_of_the_sandbox_hangs_in_a_forked_child_and_the_parent_s_data_stays(
+    sandbox_environ: Sandbox, work: Callable[[Sandbox], object]
+) -> None:
+    session = m3ter_nb.login()
+    session.post("products", {"name": "P", "code": "p"})
+    held_locks = list(locks._all)
+    assert len(held_locks) >= 5
+    inside, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as held:
+            for lock in held_locks:
+                held.enter_context(lock)
+            inside.set()
+            done.wait(10)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    assert inside.wait(10)
+    threading.Timer(0.5, done.set).start()  # the child of a call needs the parent to answer
+    in_child = in_a_child(lambda: f"done {work(sandbox_environ)}")
+    holding.join()
+
+    assert in_child.startswith("done")
+    assert [product["code"] for product in session.pages("products")] == ["p"]
+
+
+def _login_to_another() -> object:
+    with Sandbox() as another:
+        credentials = m3ter_nb.Credentials(DEMO_KEY_ID, DEMO_SECRET)
+        return m3ter_nb.login(credentials, base_url=another.url).get("products")
 
 
 def test_the_sandbox_imports_nothing_of_its_siblings() -> None:
