@@ -41,7 +41,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from m3ter_nb.spelling import literal, printable, spell_out
+from m3ter_nb.spelling import fold, literal, printable, spell_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,8 +100,8 @@ class M3terError(Exception):
         return literal(super().__repr__())
 
     def _render_traceback_(self) -> list[str]:
-        """Show one line instead of a traceback (IPython's protocol for tidy errors)."""
-        return [f"{type(self).__name__}: {self}"]
+        """Show one line instead of a traceback (IPython's protocol for tidy errors); in a terminal, as many as it takes."""
+        return fold(f"{type(self).__name__}: {self}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes, all attributes but the response with it."""
@@ -139,7 +139,7 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C or Interrupt while a request or a wait was under way; shown as one line, as the errors are."""
 
     def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
+        return fold(f"{type(self).__name__}: {self}")
 
 
 class InvalidArgument(M3terError, ValueError):

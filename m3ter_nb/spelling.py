@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 __all__ = [
     "MASK",
+    "fold",
     "holds_mask",
     "is_mask",
     "literal",
@@ -42,6 +43,8 @@ _MASKED: Final = (
 _IN_MASKS: Final = ("••••", "****", "u2022", "<hidden>", "<sealed>", "<m3ter token", "…", " more")
 _AROUND: Final = " \t\r\n\"'`"
 
+# Columns of a terminal below which no line is folded further.
+_NARROWEST: Final = 20
 _IN_ASCII: Final = str.maketrans({"…": "...", "•": "*", "─": "-"})
 
 
@@ -51,6 +54,23 @@ def spell_out(text: str) -> str:
     It takes linear time; where nothing is to be spelled out, the text comes back as it is.
     """
     return text if text.isprintable() else re.sub(_DECEIVING, _spelled, text)
+
+
+def fold(text: str, widest: int | None = None) -> list[str]:
+    """Return a text as lines that are broken between its words: a terminal, and JupyterLab, break within them.
+
+    Args:
+        text: of one line; code of several stays as it is.
+        widest: columns, at most; None for those of the terminal, or for one line where there is none.
+    """
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
+    in_terminal = sys.stdout is not None and sys.stdout.isatty()
+    width = max(get_terminal_size().columns, _NARROWEST) if in_terminal else widest
+    if "\n" in text or width is None:
+        return [text]
+    return wrap(text, min(width, widest or width), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def spell_for(encoding: str, text: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 from importlib import import_module
-from textwrap import fill
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from m3ter_nb.notebook.idle import IdleWatch
 from m3ter_nb.notebook.logins import DEFAULT_NAME, Logins, checked_name
 from m3ter_nb.notebook.options import candidates, option, parsed
 from m3ter_nb.notebook.question import asked_about, set_question_apart
-from m3ter_nb.spelling import printable
+from m3ter_nb.spelling import fold, printable
 from m3ter_nb.wording import on_a_line
 
 if TYPE_CHECKING:
@@ -426,9 +425,7 @@ def unload(shell: InteractiveShell) -> None:
 
 def _say(text: str) -> None:
     """Print a sentence, broken between its words (JupyterLab breaks within them), or lines of code as they are."""
-    if "\n" not in text:
-        text = fill(text, 80, break_long_words=False, break_on_hyphens=False)
-    print(printable(text))  # noqa: T201 - what a magic says to the person who runs it
+    print(printable("\n".join(fold(text, 80))))  # noqa: T201 - what a magic says to the person who runs it
 
 
 def _docs_words(before: str) -> list[str]:

@@ -28,15 +28,15 @@ _PROMPT = r"In \[\d+\]: "
 class Terminal:
     """IPython in a pseudo-terminal; everything it showed is kept."""
 
-    def __init__(self, environ: dict[str, str]) -> None:
+    def __init__(self, environ: dict[str, str], columns: int = 200) -> None:
         self.shown = ""
         self.child = pexpect.spawn(
             sys.executable,
             ["-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit", "--colors=NoColor"],
-            env={**os.environ, "TERM": "dumb", "COLUMNS": "200", **environ},
+            env={**os.environ, "TERM": "dumb", "COLUMNS": str(columns), **environ},
             encoding="utf-8",
             timeout=60,
-            dimensions=(50, 200),
+            dimensions=(50, columns),
         )
         self.expect(_PROMPT)
 
@@ -161,3 +161,23 @@ def test_a_host_that_only_a_dotenv_names_is_asked_about_before_anything_is_typed
     opened.child.close(force=True)
     assert "NotLoggedIn: Nothing was sent." in said
     assert "Access Key ID" not in opened.shown
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%m3ter_login --fom",
+        "%m3ter_sandbox stauts",
+        "%m3ter_logout",
+        "%m3ter_login --base-url http://a.example",
+    ],
+)
+def test_a_narrow_terminal_is_not_left_to_break_words(line: str) -> None:
+    opened = Terminal({"M3TER_API_KEY": "k", "M3TER_API_SECRET": "s"}, columns=40)
+    opened.run("%load_ext m3ter_nb")
+
+    said = opened.run(line).split("\r\n")[1:]
+
+    opened.child.close()
+    assert len([each for each in said if each]) > 1
+    assert [each for each in said if len(each) > 40] == []
