@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 
 from m3ter_nb.errors import MeasurementsRefused
@@ -11,8 +12,6 @@ from m3ter_nb.usage.sending import Sending
 from usage_frames import usage
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from m3ter_nb import Submission
     from usage_frames import Used
 
@@ -20,21 +19,28 @@ HOW = pytest.mark.parametrize("how", [{"uid": "event_id"}, {"key": "event_id"}],
 
 
 class Meanwhile:
-    """Another run that sends its rows after the next run has checked its own, and before it sends them."""
+    """Another run, which sends its rows after the next has checked its own, or asked for m3ter's count, and before it sends."""
 
     def __init__(
-        self, used: Used, monkeypatch: pytest.MonkeyPatch, frame: pd.DataFrame, **options: Any
+        self,
+        used: Used,
+        monkeypatch: pytest.MonkeyPatch,
+        frame: pd.DataFrame,
+        *,
+        after: str = "check",
+        **options: Any,
     ) -> None:
         self.sent: Submission | None = None
-        send, begun = Sending.send, []
+        step = "send" if after == "check" else "_deliver"
+        original, begun = getattr(Sending, step), []
 
-        def send_after_the_other(sending: Sending) -> None:
+        def go_on_after_the_other(sending: Sending) -> Any:
             if not begun:
                 begun.append(True)
                 self.sent = used.submit(frame, **options)
-            send(sending)
+            return original(sending)
 
-        monkeypatch.setattr(Sending, "send", send_after_the_other)
+        monkeypatch.setattr(Sending, step, go_on_after_the_other)
 
 
 @HOW
@@ -105,3 +111,32 @@ def test_what_somebody_without_this_journal_had_sent_before_is_not_taken_for_the
     sent = caught.value.submission
     assert used.counted() == (50, 350)
     assert (sent.already, sent.unverified) == (50, 50)
+
+
+@pytest.mark.parametrize("how", [{}, {"uid": "event_id"}, {"key": "event_id"}], ids=["content", "uid", "key"])
+@pytest.mark.parametrize("journal", [None, "j.sqlite"])
+def test_what_was_counted_for_the_other_run_is_not_laid_to_others(
+    used: Used, monkeypatch: pytest.MonkeyPatch, how: dict[str, str], journal: str | None
+) -> None:
+    frame = usage(50)
+    Meanwhile(used, monkeypatch, frame, after="count", journal=journal, **how)
+
+    sent = used.submit(frame, journal=journal, **how)
+
+    assert (sent.already, sent.confirmed) == (50, True)
+    assert "Another run sends the same rows at the same time: m3ter has counted 50 of them for it." in repr(
+        sent
+    )
+    assert "others submit" not in repr(sent)
+
+
+def test_rows_of_others_beside_those_of_the_other_run_are_told(
+    used: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = usage(50)
+    more = pd.concat([frame, usage(10, seed=2)])
+    Meanwhile(used, monkeypatch, more, after="count", uid="event_id")
+
+    sent = used.submit(frame, uid="event_id")
+
+    assert "or others submit usage" in repr(sent)
