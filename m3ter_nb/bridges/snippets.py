@@ -62,14 +62,14 @@ def curl(
     command += [f"--max-time {_TOTAL_SECONDS}", "-H @-"]
     below = ""
     if json is not None:
-        body = json_text(json, indent=2)
+        body = _spelled(json_text(json, indent=2))
         command.append("-H 'Content-Type: application/json'")
         if len(body.encode()) <= _LONGEST_ARGUMENT:
             command.append(f"-d {shlex.quote(body)}")
         else:
             # JSON text has no line that is a bare word, so none ends the here-document early.
             # Compact, as the session sends it: m3ter counts the bytes.
-            body = json_text(json)
+            body = _spelled(json_text(json))
             command.append("--data-binary @/dev/fd/3 3<<'END_OF_BODY'")
             below = f"\n{body}\nEND_OF_BODY"
     header = f"""printf 'Authorization: Bearer %s' "${_name(token_variable)}" |\n  """
@@ -164,6 +164,11 @@ print(f"Bearer Token received, valid for {{response.json()['expires_in']}} secon
 def _with_query(url: str, params: Mapping[str, Any] | None) -> str:
     query = query_of(params)
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
+
+
+def _spelled(body: str) -> str:
+    """Return JSON in which what a terminal would act upon stands as JSON spells it; every other line break is our own."""
+    return "".join(each if each.isprintable() or each == "\n" else json_.dumps(each)[1:-1] for each in body)
 
 
 def _content_type(body: Any) -> str:

@@ -22,6 +22,7 @@ import traitlets
 from IPython.display import publish_display_data
 
 from m3ter_nb.errors import CredentialsError, M3terError
+from m3ter_nb.spelling import spell_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,7 +157,13 @@ class LoginForm(anywidget.AnyWidget):
 
     def show_card(self, card: LoginCard) -> None:
         """Show the logged-in card in every view; call it again after a renewal to move the countdown."""
-        shown = {**asdict(card), "rows": [list(row) for row in card.rows], "notes": list(card.notes)}
+        shown = {
+            **asdict(card),
+            "title": spell_out(card.title),
+            "badge": spell_out(card.badge),
+            "rows": [[spell_out(text) for text in row] for row in card.rows],
+            "notes": [spell_out(note) for note in card.notes],
+        }
         self._show("in", card=shown)
 
     def show_empty(self, message: str = "") -> None:

@@ -9,7 +9,7 @@ from m3ter_nb.api.doubts import doubts
 from m3ter_nb.api.operations import largest_page, reads_only
 from m3ter_nb.api.pages import Pages
 from m3ter_nb.errors import ConfirmationNeeded, M3terError
-from m3ter_nb.spelling import spell_out
+from m3ter_nb.spelling import printable, spell_out
 from m3ter_nb.views.records import Records, as_records
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class WriteGuard:
         session, kind = login.session, login.organization_type
         if session.base_url == self._sandbox_url() or kind == "SANDBOX" or (not kind and session.is_loopback):
             return False
-        organization = spell_out(login.organization or session.org_id)
+        organization = login.organization or session.org_id
         what = f"{what} to the {kind or 'possibly PRODUCTION'} organization {organization}"
         ask = self._ask()
         if ask is None:
@@ -83,7 +83,7 @@ class WriteGuard:
                 f"{what}, and nobody can confirm it here. Add --yes, or set %config M3terMagics.confirm_writes = False.",
             )
         try:
-            answer = ask(f"{what}. {question} [y/N] ")
+            answer = ask(printable(f"{spell_out(what)}. {question} [y/N] "))
         except (EOFError, KeyboardInterrupt):
             answer = ""
         if answer.strip().lower() not in _YES:

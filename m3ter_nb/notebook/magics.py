@@ -27,7 +27,7 @@ from m3ter_nb.notebook.idle import IdleWatch
 from m3ter_nb.notebook.logins import DEFAULT_NAME, Logins, checked_name
 from m3ter_nb.notebook.options import candidates, option, parsed
 from m3ter_nb.notebook.question import asked_about, set_question_apart
-from m3ter_nb.spelling import fold, printable
+from m3ter_nb.spelling import fold, printable, spell_out
 from m3ter_nb.wording import on_a_line
 
 if TYPE_CHECKING:
@@ -425,7 +425,8 @@ def unload(shell: InteractiveShell) -> None:
 
 def _say(text: str) -> None:
     """Print a sentence, broken between its words (JupyterLab breaks within them), or lines of code as they are."""
-    print(printable("\n".join(fold(text, 80))))  # noqa: T201 - what a magic says to the person who runs it
+    lines = "\n".join(fold(text, 80)).split("\n")
+    print(printable("\n".join(map(spell_out, lines))))  # noqa: T201 - what a magic says to the person who runs it
 
 
 def _docs_words(before: str) -> list[str]:

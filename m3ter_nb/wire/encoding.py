@@ -327,8 +327,8 @@ def _pairs(params: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _parameter(name: object) -> str:
-    if not isinstance(name, str):
-        raise _NoForm("a parameter whose name is no text")
+    if not isinstance(name, str) or not name.strip():
+        raise _NoForm("a parameter whose name is no text, or empty")
     return name
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import io
+import json
+import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +22,11 @@ from m3ter_nb.auth.keychain import Entry
 from m3ter_nb.auth.platforms import PlatformSecrets
 from m3ter_nb.auth.profiles import Profile
 from m3ter_nb.auth.settings import Settings
+from m3ter_nb.bridges import snippets
 from m3ter_nb.errors import ApiError, InvalidArgument, M3terWarning
+from m3ter_nb.form import LoginCard, LoginForm
 from m3ter_nb.notebook import magics
+from m3ter_nb.notebook.call import WriteGuard
 from m3ter_nb.notebook.logins import NotYet
 from m3ter_nb.sandbox import DEMO_KEY_ID, DEMO_SECRET
 from m3ter_nb.usage.report import Finding, UsageReport
@@ -60,6 +66,7 @@ SEVERAL_LINES = {
     "UsageReport": REPORT,
     "Submission": Submission(ODD, 0, REPORT, notes=[ODD]),
 }
+CARD = LoginCard(ODD, ((ODD, ODD),), ODD, (ODD,))
 #: Of these the text is ASCII by its making, or tests of their own hold it.
 ASCII = {"Hidden", "Sealed", "TokenAuth", "TokenPlugin", "Token", "Digits", "LoginForm"}
 #: Of a session, which needs a server to be one.
@@ -158,6 +165,45 @@ def _says_how(node: ast.ClassDef) -> bool:
         isinstance(each, ast.Name) and each.id == "with_literal_repr" for each in node.decorator_list
     )
     return decorated or bool(names & {"__repr__", "__str__"})
+
+
+def test_the_question_before_a_write_is_one_line_that_can_be_written(sandbox: Sandbox) -> None:
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return "y"
+
+    session = m3ter_nb.login(Credentials(DEMO_KEY_ID, DEMO_SECRET), base_url=sandbox.url)
+    login = SimpleNamespace(session=session, organization=ODD, organization_type="PRODUCTION")
+    WriteGuard(lambda: ask, lambda: "").check_each(login, f"PUT products/x writes {ODD}", yes=False)  # type: ignore[arg-type]  # as far as it is asked
+
+    (question,) = asked
+    assert question.isprintable()
+    assert question.encode()
+    assert "\\x1b" in question
+
+
+def test_the_card_of_the_form_holds_nothing_that_deceives() -> None:
+    form = LoginForm(host="api.m3ter.com", on_submit=lambda _key_id, _secret: CARD)
+    form.show_card(CARD)
+
+    shown = form.card
+    texts = [shown["title"], shown["badge"], *shown["notes"], *shown["rows"][0]]
+    assert all(text.isprintable() for text in texts)
+    form.close()
+
+
+def test_a_body_that_is_shown_as_code_is_the_body_and_moves_no_cursor(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    body = {"name": "計測 \x9b31m \u202e \u2028 \x7f \u3000 it's"}
+    magics._say(snippets.curl("POST", "https://x.example", json=body))
+
+    code = capsys.readouterr().out
+    assert code.replace("\n", "").isprintable()
+    (argument,) = (word for word in shlex.split(code) if word.startswith("{"))
+    assert json.loads(argument) == body
 
 
 def test_an_error_keeps_its_text_as_it_was_made() -> None:
