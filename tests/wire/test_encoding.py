@@ -192,6 +192,12 @@ def test_neither_pandas_nor_numpy_is_imported_for_it() -> None:
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize("name", ["", " ", None, 1])
+def test_a_parameter_without_a_name_is_refused(name: object) -> None:
+    with pytest.raises(InvalidArgument, match="name is no text, or empty"):
+        query_of({name: "x"})
+
+
 @pytest.mark.parametrize("body", [{None: 1}, {"a": [{1: 1, "1": 2}]}, {True: 1}, {1.5: 1}])
 def test_a_field_whose_name_is_no_text_is_refused(body: object) -> None:
     with pytest.raises(InvalidArgument, match="name is no text"):
