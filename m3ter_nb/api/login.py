@@ -138,17 +138,18 @@ def open_session(
     )
     for note in (*settings.notes, *(settings.credentials.notes if settings.credentials else ())):
         transport.notify(note)
-    fetch: Callable[[], Token] | None = None
+    renew: Callable[[], Token] | None = None
     if settings.credentials is None:
         token = _given_token(settings, clock)
         identity = hash(token)
     else:
         fetch = partial(fetch_token, settings.credentials, transport, clock=clock)
         token = _first_token(fetch, settings)
+        renew = partial(_newer_token, fetch, settings.source, transport.host)
         identity = hash(settings.credentials.key_id)
     source = TokenSource(
         token,
-        fetch if refresh else None,
+        renew if refresh else None,
         margin=margin,
         clock=clock,
         notify=transport.notify,
@@ -173,6 +174,18 @@ def _first_token(fetch: Callable[[], Token], settings: Settings) -> Token:
             f"m3ter does not accept the key that is remembered as the profile {settings.profile} ({error.status}): it was "
             f"rotated, or made inactive. Log in with the new one (%m3ter_login --form --remember --profile "
             f"{settings.profile}), or forget this one (%m3ter_logout --forget {settings.profile}).",
+            status=error.status,
+        ) from None
+
+
+def _newer_token(fetch: Callable[[], Token], source: str, host: str) -> Token:
+    try:
+        return fetch()
+    except LoginRefused as error:
+        raise LoginRefused(
+            f"{host} no longer accepts the key from {source}, which it took before ({error.status}): it was rotated, or "
+            "made inactive. Log in again (%m3ter_login) with one that is ACTIVE in the Console (Settings > Access > "
+            "Service Users).",
             status=error.status,
         ) from None
 

@@ -128,7 +128,9 @@ def _checked(kind: Kind, value: object, source: str) -> str:
     """Return a key id or a secret if it can be one; the value is not repeated."""
     value = _text(kind.label, value, source)
     if not value:
-        raise CredentialsMissing(f"The {kind.label} from {source} is empty.")
+        raise CredentialsMissing(
+            f"The {kind.label} from {source} is empty; the Console gives key and secret when a key is made."
+        )
     if any(unicodedata.category(character) in _CONTROL for character in value):
         raise CredentialsError(
             f"The {kind.label} from {source} holds a line break, a control character or a byte that is not UTF-8; "

@@ -186,7 +186,9 @@ def test_a_renewal_that_is_refused_is_asked_for_once_a_call_and_is_our_error(way
         OddServer(respond) as server,
         login(Credentials("k", "s"), base_url=server.url, org_id="o") as session,
     ):
-        with pytest.raises(LoginRefused, match="does not accept"):
+        with pytest.raises(
+            LoginRefused, match="no longer accepts the key from arguments, which it took before"
+        ):
             as_called(way, session)
 
         assert tokens_asked_for(server) == 2
