@@ -39,7 +39,8 @@ In a notebook each error is a single line, and still a real error that fails the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from m3ter_nb.spelling import fold, literal, printable, spell_out
 
@@ -83,6 +84,10 @@ __all__ = [
 ]
 
 
+# Not the wide space of East Asian names, nor the one that does not break.
+_GAPS: Final = re.compile("[ \t-\r\x1c-\x1f\x85\u2028\u2029]+")
+
+
 class M3terError(Exception):
     """Root of all errors of this package; ``except M3terError`` catches every one.
 
@@ -114,7 +119,7 @@ class M3terError(Exception):
 
 def excerpt(text: str, longest: int) -> str:
     """Return a text as a message quotes it: on one line, and cut to a number of characters."""
-    line = " ".join(text.split())
+    line = _GAPS.sub(" ", text).strip()
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 

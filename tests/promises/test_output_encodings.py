@@ -208,3 +208,10 @@ def test_a_body_that_is_shown_as_code_is_the_body_and_moves_no_cursor(
 
 def test_an_error_keeps_its_text_as_it_was_made() -> None:
     assert InvalidArgument(ODD).args == (ODD,)
+
+
+def test_a_message_quotes_a_name_as_it_is_and_on_one_line() -> None:
+    name = "山田\u3000商事 Société\u00a0Générale \U0001f469\u200d\U0001f4bb"
+
+    assert errors.excerpt(f" {name}\r\n\u2028\tx ", 100) == f"{name} x"
+    assert str(InvalidArgument(name)) == name
