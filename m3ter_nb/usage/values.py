@@ -15,6 +15,8 @@ from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from m3ter_nb.wire.digits import Digits
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -174,6 +176,8 @@ def number(value: Any) -> int | float | None:
         return value if abs(value) <= _WHOLE else _nearest(value)
     if isinstance(value, Decimal):
         return _of_decimal(value)
+    if isinstance(value, Digits):
+        return number_of_text(value.text)
     plain = _plain(value)
     return number(plain) if plain is not value else None
 

@@ -17,6 +17,7 @@ from m3ter_nb.usage.columns import Reading
 from m3ter_nb.usage.measurements import Writer
 from m3ter_nb.usage.meter import Columns, Field, Meter
 from m3ter_nb.usage.values import Fragments, Rounded, number, number_of_text, text
+from m3ter_nb.wire.digits import Digits
 
 METER = Meter("id", "api_requests", (Field("requests", "MEASURE"), Field("region", "WHERE")))
 
@@ -48,6 +49,9 @@ def measurement(value: Any, region: Any = "eu", *, meter: Meter = METER) -> dict
         (2**60, "1.152921504606847e+18"),
         (Decimal(2**60), "1.152921504606847e+18"),
         (1e300, "1e+300"),
+        (Digits("0.1234567890123456789"), "0.12345678901234568"),
+        (Digits("1983.00"), "1983"),
+        (Digits("-0"), "0"),
     ],
 )
 def test_a_number_is_written_the_same_whatever_its_type(value: Any, written: str) -> None:
@@ -66,6 +70,8 @@ def test_a_number_is_written_the_same_whatever_its_type(value: Any, written: str
         float("nan"),
         float("inf"),
         Decimal("Infinity"),
+        Digits("1e400"),
+        Digits(f"1e{'9' * 30}"),
         [1],
         np.datetime64("2026-01-01", "ns"),
     ],
@@ -81,6 +87,7 @@ def test_a_number_of_a_csv_is_that_of_a_frame(value: float) -> None:
 
 def test_a_number_with_more_digits_than_a_double_is_marked() -> None:
     assert type(number(Decimal("0.12345678901234567890"))) is Rounded
+    assert type(number(Digits("0.1234567890123456789"))) is Rounded
     assert type(number(2**53 + 1)) is Rounded
     assert type(number(Decimal("0.123456789012345"))) is float
 
