@@ -68,6 +68,9 @@ class TokenAuth(AuthBase):
         """Take the header back; where the token was to blame, return the answer to one more try with a newer one."""
         request = response.request
         request.headers["Authorization"] = _SENT
+        # Once is enough: a hook that holds the token would keep the answer from being pickled. A list of its own, for
+        # requests goes through the other.
+        request.hooks["response"] = [hook for hook in request.hooks["response"] if not self._is_ours(hook)]
         # Of a redirect, which has the hooks of the request before it, the token is no concern.
         if request is not signed or response.status_code not in REFUSED or not _can_be_repeated(signed):
             return response
@@ -84,6 +87,9 @@ class TokenAuth(AuthBase):
         again.history.append(response)
         self._source.note_answer(call, challenge, refused=again.status_code in REFUSED)
         return again
+
+    def _is_ours(self, hook: Any) -> bool:
+        return isinstance(hook, partial) and hook.func == self._settle
 
     def __repr__(self) -> str:
         return "TokenAuth(token hidden)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,24 @@ def test_plain_requests_send_a_body_once_more_where_it_is_at_hand(body: dict[str
     assert answer.status_code == status
     assert bodies == ([b'{"a": 1}'] * 2 if status == 200 else [b"read once"])
     assert "token-" not in f"{answer.request.headers}{[each.request.headers for each in answer.history]}"
+
+
+@pytest.mark.parametrize("accepted", ["token-1", "token-2"])
+def test_an_answer_to_plain_requests_is_pickled_without_a_token(accepted: str) -> None:
+    heard: list[int] = []
+    hooks = {"response": lambda response, **_: heard.append(response.status_code)}
+    with (
+        server_of(accepted, 401, WWW_Authenticate=INVALID) as server,
+        login(Credentials("k", "s"), base_url=server.url, org_id="o") as session,
+    ):
+        answer = requests.get(session.url("products"), auth=session.auth, timeout=5)
+        requests.get(session.url("products"), auth=session.auth, hooks=hooks, timeout=5)
+
+    stored = pickle.dumps(answer)
+    assert pickle.loads(stored).json() == {"data": []}
+    assert b"token-" not in stored
+    assert len(answer.history) == int(accepted == "token-2")
+    assert heard == [200]
 
 
 def test_plain_requests_carry_no_newer_token_along_a_redirect() -> None:
