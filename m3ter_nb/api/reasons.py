@@ -11,7 +11,7 @@ from m3ter_nb.errors import excerpt
 from m3ter_nb.wire.encoding import decode_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from m3ter_nb.auth.token import Token
     from m3ter_nb.wire.answer import Answer
@@ -64,18 +64,20 @@ def reason_of(answer: Answer, token: Token | None = None) -> str:
         answer: what came.
         token: what the call carried; a message that echoes it is shown without.
     """
-    text = _text_of(answer) if len(answer.content) <= _LONGEST_BODY else ""
-    if token is not None:
-        text = text.replace(
-            token.reveal(), "<token>"
-        )  # before it is cut, or a piece of the token could be left
+
+    def hide(text: str) -> str:
+        """Take the token out of a text before it is cut: a piece of it could be left."""
+        return text if token is None else text.replace(token.reveal(), "<token>")
+
+    text = hide(_text_of(answer)) if len(answer.content) <= _LONGEST_BODY else ""
     decoded, is_json = decode_body(text.encode("utf-8", "replace"))
     if is_json:
-        text = ": ".join(dict.fromkeys(islice(_texts(decoded), _MOST_TEXTS)))
+        text = ": ".join(dict.fromkeys(islice(_texts(decoded, hide), _MOST_TEXTS)))
     elif text.lstrip().startswith("<"):
         text = _title_of(text)
     line = "".join(c for c in " ".join(text[:_LONGEST_TEXT].split()) if c.isprintable())
-    return hide_tokens(excerpt(line, _LONGEST_REASON))
+    # A token that was spelled with escapes, or in UTF-16, shows only now.
+    return hide_tokens(excerpt(hide(line), _LONGEST_REASON))
 
 
 def hide_tokens(text: str) -> str:
@@ -83,20 +85,20 @@ def hide_tokens(text: str) -> str:
     return _JWT.sub("<token>", text)
 
 
-def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+def _texts(value: Any, hide: Callable[[str], str], depth: int = 0) -> Iterator[str]:
     """Yield what JSON says of an error: m3ter's ``message``, and what gateways, frameworks and RFC 9457 have in its place."""
     if isinstance(value, str):
-        if text := value[:_LONGEST_TEXT].strip():
+        if text := hide(value)[:_LONGEST_TEXT].strip():
             yield text
     elif depth < _DEEPEST and isinstance(value, list):
         for each in value[:_MOST_TEXTS]:
-            yield from _texts(each, depth + 1)
+            yield from _texts(each, hide, depth + 1)
     elif depth < _DEEPEST and isinstance(value, dict):
         by_name = {str(key).lower(): each for key, each in value.items()}
         # At the top, what is called a path is that of the request.
         where = next((by_name[name] for name in _PLACES if depth and isinstance(by_name.get(name), str)), "")
         for name in _SAYING:
-            for text in _texts(by_name.get(name), depth + 1):
+            for text in _texts(by_name.get(name), hide, depth + 1):
                 yield f"{where} {text}" if where else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from http import HTTPStatus
 
@@ -93,6 +94,23 @@ def test_no_piece_of_the_token_that_was_sent_is_repeated(padding: int) -> None:
         content = f'{{"message": "{filler * padding}{opaque}"}}'.encode()
 
         assert "marked" not in reason_of(refused(content), Token(opaque, 60))
+
+
+OPAQUE = "marked/opaque+token~8471" * 4
+OTHERWISE_SPELLED = {
+    "a slash behind a backslash": json.dumps({"message": OPAQUE}).replace("/", r"\/").encode(),
+    "escapes of JSON": json.dumps({"message": OPAQUE}).replace("m", r"\u006d").encode(),
+    "an escape in a field's place": b'{"errors": [{"field": "%s", "message": "no"}]}'
+    % OPAQUE.replace("/", r"\/").encode(),
+    "at the end of what is read": json.dumps({"message": " " * 1_985 + OPAQUE}).replace("/", r"\/").encode(),
+    "entities of HTML": f"<title>{OPAQUE.replace('/', '&#x2F;')}</title>".encode(),
+    "UTF-16": json.dumps({"message": OPAQUE}).encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("content", OTHERWISE_SPELLED.values(), ids=OTHERWISE_SPELLED)
+def test_the_token_that_was_sent_is_not_repeated_however_it_is_spelled(content: bytes) -> None:
+    assert "marked" not in reason_of(refused(content), Token(OPAQUE, 60))
 
 
 @pytest.mark.parametrize(
