@@ -13,11 +13,15 @@ import selectors
 import stat
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.variables import VARIABLES
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.spelling import with_literal_repr
+
+if TYPE_CHECKING:
+    from dotenv.parser import Original
 
 __all__ = ["EnvFile", "find_dotenv", "read_dotenv"]
 
@@ -30,7 +34,11 @@ _MOST_BLANKS = 200
 _BLANKS = re.compile(r"[^\S\r\n]++")
 _NEWLINE = re.compile(r"\r\n|\n|\r")
 # How a line begins that is meant for us.
-_OURS = re.compile(rf"(?P<before>\s*+)(?:export\s++)?['\"]?(?P<name>{'|'.join(VARIABLES)})\b")
+_OURS = re.compile(rf"\s*+(?:export\s++)?['\"]?(?P<name>{'|'.join(VARIABLES)})\b")
+# Such a line within the value of another variable.
+_SWALLOWED = re.compile(
+    rf"[\r\n][^\S\r\n]*+(?:export\s++)?['\"]?(?P<name>{'|'.join(VARIABLES)})['\"]?[^\S\r\n]*+="
+)
 #: Seconds to wait for what writes to a named pipe: a password manager asks a person first.
 PIPE_TIMEOUT = 10.0
 
@@ -161,12 +169,17 @@ def _parse(text: str) -> EnvFile:
     from dotenv.parser import parse_stream  # dotenv_values would log what it does not understand
 
     values: dict[str, str] = {}
+    swallowed: dict[str, int] = {}
     fault = ""
     for binding in parse_stream(io.StringIO(text)):
         ours = _OURS.match(binding.original.string)
         if ours is None or not (binding.error or binding.key in VARIABLES):
+            begin = _first_line(binding.original)
+            swallowed |= {
+                found["name"]: begin for found in _SWALLOWED.finditer(binding.original.string.lstrip())
+            }
             continue
-        line = binding.original.line + len(_NEWLINE.findall(ours["before"]))
+        line = _first_line(binding.original)
         if binding.error:
             fault = fault or f"line {line}, {ours['name']}, is not NAME=value (is a quote not closed?)."
         elif binding.value is not None and _NEWLINE.search(binding.value.strip()):
@@ -178,7 +191,18 @@ def _parse(text: str) -> EnvFile:
             binding.value is not None or ours["name"] not in values
         ):  # a lone "export NAME" takes no value away
             values[ours["name"]] = binding.value or ""
+    lost = next((name for name in swallowed if name not in values), "")
+    if lost and not fault:
+        fault = (
+            f"{lost} stands within the value that begins in line {swallowed[lost]}: is a quote not closed?"
+        )
     return EnvFile("", values, (), fault)
+
+
+def _first_line(original: Original) -> int:
+    """Return the number of the line in which something begins, behind the blank ones that are read with it."""
+    text = original.string
+    return original.line + len(_NEWLINE.findall(text[: len(text) - len(text.lstrip())]))
 
 
 def _unreadable(error: OSError) -> str:

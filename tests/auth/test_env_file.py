@@ -58,6 +58,14 @@ NOT_UNDERSTOOD = {
         "line 1, M3TER_API_KEY, is not",
     ),
     "a colon": ("\n\r\n  M3TER_API_KEY: marked\nM3TER_API_SECRET=s\n", "line 3, M3TER_API_KEY, is not"),
+    "a quote of another variable's, that swallows it": (
+        "\nPASSWORD='marked\r\nexport M3TER_API_KEY=marked\nM3TER_API_SECRET=it's\n",
+        "M3TER_API_KEY stands within the value that begins in line 2: is a quote not closed",
+    ),
+    "one that swallows half": (
+        'PASSWORD="marked\nM3TER_API_KEY="marked"\nM3TER_API_SECRET=s\n',
+        "M3TER_API_KEY stands within the value that begins in line 1",
+    ),
     "the host": (
         'M3TER_API_KEY=k\nM3TER_API_SECRET=s\nexport M3TER_BASE_URL="https://marked\n',
         "line 3, M3TER_BASE_URL, is not",
@@ -174,7 +182,7 @@ def test_a_line_of_ours_that_is_not_understood_is_an_error_that_names_it(
 
 def test_lines_that_are_not_for_us_may_be_as_they_like(below: Path, caplog: pytest.LogCaptureFixture) -> None:
     odd = "A=\"never closed\nB: c\n'\n# M3TER_API_KEY: see the wiki\nSEE M3TER_API_KEY: there\nM3TER_API_KEY_OLD: x\n"
-    below.write_text(odd + OURS)
+    below.write_text(odd + "B='several\nM3TER_API_KEY=lines'\n" + OURS)
 
     settings = find_settings({})
 
