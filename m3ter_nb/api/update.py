@@ -10,6 +10,7 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -17,7 +18,7 @@ from m3ter_nb.api.doubts import leaves, tell_unknown_changes
 from m3ter_nb.api.exact import decode_exactly, is_same
 from m3ter_nb.api.facts import fields_of, find, is_server_set, methods_of, relative, template_of
 from m3ter_nb.errors import InvalidArgument, UnexpectedAnswer, VersionConflict
-from m3ter_nb.wire.encoding import encode_body
+from m3ter_nb.wire.encoding import encode_body, plain_value
 from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
@@ -303,20 +304,22 @@ def _merged(there: Any, value: Any) -> Any:
         for name, item in value.items():
             merged[name] = _merged(merged.get(name, ABSENT), item)
         return merged
-    if isinstance(value, tuple):
-        value = list(value)
+    value = _copied(value)
     # What is the same number keeps its digits.
-    return there if there is not ABSENT and is_same(there, value) else _copied(value)
+    return there if there is not ABSENT and is_same(there, value) else value
 
 
 def _copied(value: Any) -> Any:
-    """Return a copy of lists and objects; what is neither is held to JSON when it is sent."""
+    """Return a copy of lists and objects, and what is neither as JSON has it; what JSON has not is refused when it is sent."""
     if isinstance(value, (dict, list, tuple)):
         return (
             {name: _copied(item) for name, item in value.items()}
             if isinstance(value, dict)
             else [*map(_copied, value)]
         )
+    if not isinstance(value, str):
+        with suppress(TypeError):
+            return plain_value(value)
     return value
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -372,6 +374,18 @@ def test_reading_and_writing_exactly_loses_nothing(value: Any) -> None:
     assert as_decimals(again) == as_decimals(text)
     assert repr(as_decimals(again)) == repr(as_decimals(text))
     assert list(differences(decode_exactly(text), decode_exactly(again))) == []
+
+
+def test_a_value_of_another_type_that_is_the_same_in_json_is_no_change() -> None:
+    scripted = Scripted(
+        b'{"id": "p1", "version": 1, "n": 30, "ratio": 1.5, "day": "2026-01-01", "list": [0.1]}'
+    )
+
+    scripted.update(
+        {"n": np.int64(30), "ratio": np.float64(1.5), "day": date(2026, 1, 1), "list": (np.float32(0.1),)}
+    )
+
+    assert scripted.puts == []
 
 
 def test_a_number_that_is_set_to_what_it_is_keeps_its_digits() -> None:
