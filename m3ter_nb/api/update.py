@@ -18,7 +18,7 @@ from m3ter_nb.api.doubts import leaves, tell_unknown_changes
 from m3ter_nb.api.exact import decode_exactly, is_same
 from m3ter_nb.api.facts import fields_of, find, is_server_set, methods_of, relative, template_of
 from m3ter_nb.errors import InvalidArgument, UnexpectedAnswer, VersionConflict
-from m3ter_nb.wire.encoding import encode_body, plain_value
+from m3ter_nb.wire.encoding import encode_body, json_text, plain_value
 from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def read_edit(session: Calls, path: str, changes: Mapping[str, Any], remove: Ite
         ApiError, ConnectionFailed: as :meth:`M3terSession.request`.
     """
     _check_kinds(changes, remove)
+    json_text([*changes.values()])  # what holds itself has no leaves
     removed = (remove,) if isinstance(remove, str) else tuple(remove)
     operation = _operation(path)
     _check_keys(changes, removed, operation)

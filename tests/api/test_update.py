@@ -377,13 +377,11 @@ def test_reading_and_writing_exactly_loses_nothing(value: Any) -> None:
 
 
 def test_a_value_of_another_type_that_is_the_same_in_json_is_no_change() -> None:
-    scripted = Scripted(
-        b'{"id": "p1", "version": 1, "n": 30, "ratio": 1.5, "day": "2026-01-01", "list": [0.1]}'
-    )
+    kept = b'{"n": 30, "ratio": 1.5, "day": "2026-01-01", "list": [0.1]}'
+    scripted = Scripted(b'{"id": "p1", "version": 1, "customFields": %s}' % kept)
+    given = {"n": np.int64(30), "ratio": np.float64(1.5), "day": date(2026, 1, 1), "list": (np.float32(0.1),)}
 
-    scripted.update(
-        {"n": np.int64(30), "ratio": np.float64(1.5), "day": date(2026, 1, 1), "list": (np.float32(0.1),)}
-    )
+    scripted.update({"customFields": given})
 
     assert scripted.puts == []
 
@@ -394,6 +392,20 @@ def test_a_number_that_is_set_to_what_it_is_keeps_its_digits() -> None:
     scripted.update({"customFields": {"price": 1.1, "on": 1, "n": True}})
 
     assert b'"customFields":{"price":1.10,"on":1,"n":true}' in scripted.puts[0]
+
+
+def test_changes_that_hold_themselves_are_refused_before_anything_is_read(
+    session: M3terSession, account: dict[str, Any], sandbox: Sandbox
+) -> None:
+    endless: dict[str, Any] = {"list": []}
+    endless["list"].append(endless)
+    before = len(sandbox.log)
+
+    for changes in ({"customFields": endless}, {"customFields.x": endless["list"]}):
+        with pytest.raises(InvalidArgument, match=r"Circular reference.*Nothing was sent"):
+            session.update(at(account), changes)
+
+    assert len(sandbox.log) == before
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
