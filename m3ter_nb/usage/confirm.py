@@ -273,13 +273,13 @@ class Confirmation:
         for row, name in names.items():
             contents = sent.get(name, Counter())
             if len(contents) > 1 and UNKNOWN not in contents:
+                # Not unclear: the journal has both, and the other run is to see it, too.
                 self.submission.refuse(row, _CONFLICT, fate=Fate.CONFLICT)
             elif len(contents) == 1 and UNKNOWN not in contents and self._known[row] < contents.total():
                 self.submission.mark([row], Fate.ALREADY)
-                continue
             else:
                 self.submission.mark([row], Fate.THERE)
-            unclear.append(name)
+                unclear.append(name)
         return unclear
 
     def _digest(self, row: int) -> bytes:

@@ -6,7 +6,6 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from m3ter_nb.usage.dask_worker import Task
-from m3ter_nb.usage.journal import UNKNOWN
 from m3ter_nb.usage.measurements import DIGEST_BYTES, Batch
 
 if TYPE_CHECKING:
@@ -72,10 +71,10 @@ class Partitions:
                 if name in self._found.repeated and row not in bad:
                     same |= {row} if name in seen else set()
                     seen.add(name)
-            known = self._journal.contents(names) if self._journal is not None else {}
+            known = self._journal.accepted(names) if self._journal is not None else {}
             already = frozenset(
                 row for row, name in enumerate(names) if name in known and row not in same and row not in bad
             )
-            self._unverified.append([row for row in sorted(already) if known[names[row]] == UNKNOWN])
+            self._unverified.append([row for row in sorted(already) if not known[names[row]]])
             tasks.append(Task(number, mark, bad, frozenset(same), already))
         return tasks

@@ -265,6 +265,19 @@ class Journal:
         """Return the digests of content of those of these rows that m3ter had accepted when this was first asked."""
         return {} if self.was_empty else self._read().contents(uids)
 
+    def accepted(self, uids: Sequence[bytes]) -> dict[bytes, bool]:
+        """Return those of these rows that m3ter had accepted, and whether it is known with what content.
+
+        It is not where several runs have sent different contents under the uid: m3ter has one of them.
+        """
+        if self.was_empty:
+            return {}
+        known = self._read()
+        return {
+            uid: content != UNKNOWN and uid not in known.disputed
+            for uid, content in known.contents(uids).items()
+        }
+
     def sent_under(self, uids: Collection[bytes]) -> dict[bytes, Counter[bytes]]:
         """Return of each of these uids what m3ter has accepted under it by now, by whichever run, and how often.
 
@@ -349,6 +362,15 @@ class _Known:
 
     def _are_own(self) -> np.ndarray[Any, Any]:
         return np.asarray((pairs(self._names) != pairs(self._contents)).any(axis=1))
+
+    @cached_property
+    def disputed(self) -> frozenset[bytes]:
+        """The uids that were sent with more than one content."""
+        names, contents = pairs(self._names), pairs(self._contents)
+        order = np.lexsort((names[:, 1], names[:, 0]))
+        names, contents = names[order], contents[order]
+        differ = (names[1:] == names[:-1]).all(axis=1) & (contents[1:] != contents[:-1]).any(axis=1)
+        return frozenset(_split(names[1:][differ].tobytes()))
 
     def have(self, contents: Sequence[bytes], index: Index) -> list[bool]:
         """Tell of each whether it is in an index."""

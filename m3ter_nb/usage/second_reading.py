@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from m3ter_nb.errors import InvalidArgument, M3terError
 from m3ter_nb.usage.columns import Reading
 from m3ter_nb.usage.counts import Ours, Sums, add_to, groups_of
-from m3ter_nb.usage.journal import UNKNOWN
 from m3ter_nb.usage.measurements import Writer
 from m3ter_nb.usage.submission import Fate
 
@@ -139,10 +138,10 @@ class SecondReading:
         return left_out
 
     def _without_known(self, rows: Batch, journal: Journal | None) -> Batch:
-        known = journal.contents(rows.digests) if journal is not None else {}
+        known = journal.accepted(rows.digests) if journal is not None else {}
         if not known:
             return rows
         for position, name in zip(rows.positions, rows.digests, strict=True):
             if name in known:
-                self._submission.mark([position], Fate.THERE if known[name] == UNKNOWN else Fate.ALREADY)
+                self._submission.mark([position], Fate.ALREADY if known[name] else Fate.THERE)
         return rows.chosen([name not in known for name in rows.digests])

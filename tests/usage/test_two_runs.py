@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from m3ter_nb.errors import MeasurementsRefused
+from m3ter_nb.errors import MeasurementsRefused, UsageInvalid
 from m3ter_nb.usage.sending import Sending
 from usage_frames import usage
 
@@ -93,7 +93,7 @@ def test_a_run_at_the_same_time_with_another_content_fails_the_run_and_stays_unc
     assert used.counted() == (50, frame["requests"].sum())
     # Which of the two m3ter has, the journal does not pretend to know; its sums show it.
     assert used.submit(frame, **how).unverified == 1
-    with pytest.raises(MeasurementsRefused, match="not what these rows hold"):
+    with pytest.raises(UsageInvalid, match="1 DiffersFromSent"):
         used.submit(changed, **how)
 
 
@@ -140,3 +140,36 @@ def test_rows_of_others_beside_those_of_the_other_run_are_told(
     sent = used.submit(frame, uid="event_id")
 
     assert "or others submit usage" in repr(sent)
+
+
+def test_a_conflict_stays_one_when_more_is_told_of_the_same_uids_and_the_other_run_is_told_of_it(
+    used: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = usage(50)
+    changed = frame.assign(region=frame["region"].where(frame.index != 3, "elsewhere"))  # in no sum
+    other = Meanwhile(used, monkeypatch, frame, uid="event_id")
+    sent = used.submit(changed, uid="event_id", raise_on_refused=False)
+    assert "1 in conflict with another run" in repr(sent)
+
+    used.submit(frame[7:8], uid="event_id", journal=None)
+    sent.confirm(0)
+
+    assert "1 in conflict with another run" in repr(sent)
+    assert other.sent is not None
+    with pytest.raises(MeasurementsRefused, match="1 in conflict with another run"):
+        other.sent.confirm(0)
+
+
+def test_a_conflict_of_two_runs_that_confirmed_nothing_is_not_taken_for_what_one_of_them_sent(
+    used: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = usage(50)
+    changed = frame.assign(region=frame["region"].where(frame.index != 3, "elsewhere"))
+    Meanwhile(used, monkeypatch, frame, uid="event_id", confirm=0)
+    used.submit(changed, uid="event_id", confirm=0)
+
+    again = used.submit(frame, uid="event_id")
+
+    assert (again.already, again.unverified) == (50, 1)
+    with pytest.raises(UsageInvalid, match="1 DiffersFromSent"):
+        used.submit(changed, uid="event_id")
