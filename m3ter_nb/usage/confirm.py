@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from m3ter_nb.usage.channel import Reader
-    from m3ter_nb.usage.counts import Group, Ours, Sums, Tally
+    from m3ter_nb.usage.counts import Added, Group, Ours, Tally
     from m3ter_nb.usage.journal import Journal
     from m3ter_nb.usage.meter import Meter
     from m3ter_nb.usage.submission import Submission
@@ -114,7 +114,7 @@ class Confirmation:
     open_journal: Callable[[], Journal | None]
     handled: Collection[str]
     ours: Callable[[], Ours | None]
-    sums: Callable[[], tuple[Ours, Sums] | None] | None
+    sums: Callable[[], tuple[Ours, Added] | None] | None
     by_uid: bool = False
     by_content: bool = False
     unasked: str = ""
@@ -232,8 +232,8 @@ class Confirmation:
             mine = self.sums() if theirs is not None else None
         if mine is None or theirs is None or after is None or after.groups is None:
             return _UNVERIFIED
-        ours, summed = mine
-        odd = odd_sum(theirs, summed, after.groups, ours.expected)
+        ours, added = mine
+        odd = odd_sum(theirs, added, after.groups, ours.expected)
         return f"{_OTHER} {odd}." if odd else f"{_KNOWN} {_THE_SAME}"
 
     def _note_where(self) -> None:

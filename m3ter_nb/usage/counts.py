@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from m3ter_nb.usage.meter import Field, Meter
     from m3ter_nb.usage.survey import Survey
 
-__all__ = ["Group", "Ours", "Sums", "Tally", "add_to", "count", "groups_of", "missing", "odd_sum", "sums"]
+__all__ = ["Added", "Group", "Ours", "Sums", "Tally", "count", "groups_of", "missing", "odd_sum", "sums"]
 
 #: Account code and day in UTC.
 Group = tuple[str, str]
 #: Of each numeric field the sum by account and day.
 Sums = dict[str, dict[Group, float]]
-# By which part of it a sum may differ, for numbers are added in another order elsewhere.
+# By which part of what is added a sum may differ, for elsewhere it is added in another order.
 _INEXACT: Final = 1e-9
+# Up to here sums of whole numbers are exact, in whatever order and as doubles, too.
+_EXACT: Final = 2**53
 # Rows of an answer (OpenAPI document, DataExplorerRequest.limit).
 _MOST_GROUPS: Final = 20_000
 _BY: Final = ({"groupType": "ACCOUNT"}, {"groupType": "TIME", "frequency": "DAY"})
@@ -84,6 +86,35 @@ class Ours:
         self.new.update(other.new)
 
 
+@dataclass
+class Added:
+    """Numbers of the source by field, account and day.
+
+    Attributes:
+        amounts: their sums.
+        sizes: the sums of their absolute values, for numbers that make up for one another leave a sum inexact that is far
+            smaller than they are.
+    """
+
+    amounts: Sums = field(default_factory=dict)
+    sizes: Sums = field(default_factory=dict)
+
+    def add(
+        self, name: str, groups: Iterable[Group | None], values: Iterable[Any], fates: np.ndarray[Any, Any]
+    ) -> None:
+        """Add the numbers of a field, of those rows that m3ter should have."""
+        amounts, sizes = (each.setdefault(name, {}) for each in (self.amounts, self.sizes))
+        for group, value, fate in zip(groups, values, fates.tolist(), strict=True):
+            if fate in EXPECTED and group is not None:
+                amounts[group] = amounts.get(group, 0) + value
+                sizes[group] = sizes.get(group, 0) + abs(value)
+
+    def inexact(self, name: str, group: Group) -> float:
+        """Return by how much m3ter's sum of the same numbers may differ."""
+        size = self.sizes[name][group]
+        return 0 if isinstance(self.amounts[name][group], int) and size <= _EXACT else _INEXACT * size
+
+
 def groups_of(accounts: Sequence[Any], moments: np.ndarray[Any, Any]) -> list[Group | None]:
     """Return the account and the day of each row; None where it has no account.
 
@@ -97,18 +128,6 @@ def groups_of(accounts: Sequence[Any], moments: np.ndarray[Any, Any]) -> list[Gr
         None if account is None else (codes[account], day)
         for account, day in zip(accounts, days, strict=True)
     ]
-
-
-def add_to(
-    summed: dict[Group, float],
-    groups: Iterable[Group | None],
-    values: Iterable[Any],
-    fates: np.ndarray[Any, Any],
-) -> None:
-    """Add the numbers of those rows that m3ter should have to the sums of their groups."""
-    for group, value, fate in zip(groups, values, fates.tolist(), strict=True):
-        if fate in EXPECTED and group is not None:
-            summed[group] = summed.get(group, 0) + value
 
 
 def count(reader: Reader, meter: Meter, found: Survey) -> Tally:
@@ -150,16 +169,16 @@ def sums(reader: Reader, meter: Meter, found: Survey) -> Sums | None:
     return summed or None
 
 
-def odd_sum(theirs: Sums, ours: Sums, counted: Mapping[Group, int], expected: Mapping[Group, int]) -> str:
+def odd_sum(theirs: Sums, ours: Added, counted: Mapping[Group, int], expected: Mapping[Group, int]) -> str:
     """Say where m3ter has something else than these rows hold; ``""`` where counts and sums are the same."""
     for (code, day), rows in expected.items():
         there = counted.get((code, day), 0)
         if there != rows:
             return f"of {code} on {day} m3ter has counted {there:,} rows, and these are {rows:,}"
-    for name, groups in ours.items():
+    for name, groups in ours.amounts.items():
         for (code, day), amount in groups.items():
             summed = theirs.get(name, {}).get((code, day), 0)
-            if abs(summed - amount) > _INEXACT * max(abs(summed), abs(amount)):
+            if abs(summed - amount) > ours.inexact(name, (code, day)):
                 where = f"the sum of {name} of {code} on {day}"
                 return f"{where} is {summed:,.10g} at m3ter, and {amount:,.10g} in these rows"
     return ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from m3ter_nb.errors import InvalidArgument, M3terError
 from m3ter_nb.usage.columns import Reading
-from m3ter_nb.usage.counts import Ours, Sums, add_to, groups_of
+from m3ter_nb.usage.counts import Added, Ours, groups_of
 from m3ter_nb.usage.measurements import Writer
 from m3ter_nb.usage.submission import Fate
 
@@ -74,9 +74,9 @@ class SecondReading:
             return None
         return ours
 
-    def sums(self) -> tuple[Ours, Sums] | None:
+    def sums(self) -> tuple[Ours, Added] | None:
         """Add up the rows that m3ter should have; None where the source is gone, or has changed."""
-        ours, summed, first, fields = Ours(), Sums(), 0, self._job.meter.fields
+        ours, added, first, fields = Ours(), Added(), 0, self._job.meter.fields
         try:
             for cells, written in self._pieces():
                 if written is None:
@@ -86,11 +86,11 @@ class SecondReading:
                 groups = groups_of(cells.parts[0], cells.moments)
                 for each, values in zip(fields, cells.parts[-len(fields) :], strict=True):
                     if each.is_numeric:
-                        add_to(summed.setdefault(each.code, {}), groups, values, fates)
+                        added.add(each.code, groups, values, fates)
                 first += cells.rows
         except InvalidArgument:
             return None
-        return ours, summed
+        return ours, added
 
     def _pieces(self) -> Iterator[tuple[Cells, Written | None]]:
         """Yield each piece, and how it is written; None for that where it is another one than was checked."""

@@ -363,6 +363,28 @@ def test_where_rows_of_others_are_among_them_no_sum_is_compared(used: Used, how:
     assert "compare sums" in repr(sent)
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "is_same"),
+    [
+        # Numbers that make up for one another leave what depends on the order in which they are added.
+        ([0.1, 0.2, -0.3], [0.1, 0.2, -0.3], True),
+        ([0.1, 0.2, -0.3], [0.1, 0.2, -0.2], False),
+        ([10**12, 5, 0], [10**12, 9, 0], False),
+        ([10**15 + 0.5, 0.1, 7], [10**15 + 0.5, 0.1, 7], True),
+    ],
+)
+def test_sums_are_compared_as_exactly_as_they_can_be_added(
+    used: Used, first: list[float], then: list[float], *, is_same: bool
+) -> None:
+    frame = usage(3).assign(account="acct-0").astype({"requests": object})
+    used.submit(frame.assign(requests=first)[::-1], uid="event_id", journal=None)
+
+    sent = used.submit(frame.assign(requests=then), uid="event_id", journal=None, raise_on_refused=False)
+
+    assert sent.unverified == 3
+    assert ("not what these rows hold: the sum of requests" in repr(sent)) is not is_same
+
+
 def test_rows_there_already_by_their_content_leave_nothing_open(used: Used) -> None:
     used.submit(usage(50), journal=None)
 
