@@ -236,4 +236,4 @@ def test_a_change_to_what_is_no_json_is_refused(sandbox_environ: Sandbox, odd: A
     with pytest.raises(InvalidArgument, match=r"The body (holds|is not JSON)"):
         session.update(f"products/{product['id']}", {field: odd})
 
-    assert sandbox_environ.log[-1].method == "GET"  # nothing was put
+    assert sandbox_environ.log[-1].method == "POST"  # nothing was read, nothing was put
