@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from m3ter_nb.api.session import M3terSession
 
-__all__ = ["DEFAULT_NAME", "Login", "Logins", "NotYet", "checked_name"]
+__all__ = ["DEFAULT_NAME", "Login", "Logins", "NotYet", "checked_name", "name_option"]
 
 DEFAULT_NAME = "m3ter"
 
@@ -161,7 +161,7 @@ class Logins:
     def absence(self, name: str) -> str:
         """Say that there is no login of a name, and how there will be one."""
         known = name in self._left or name in self._logins or name in self._waiting
-        option = _option(name if known else "NAME") if name != DEFAULT_NAME else ""
+        option = name_option(name if known else "NAME") if name != DEFAULT_NAME else ""
         if name in self._left:
             return f"Logged out: %m3ter_login{option} logs in again."
         return f"Not logged in{' under this name' if option else ''}: run %m3ter_login{option} first."
@@ -209,7 +209,7 @@ class Logins:
             bound |= login.bound
             login.session.source.forget(
                 f"This session was logged out. Go on with {login.names[1]}, once you have logged in again "
-                f"(%m3ter_login{_option(name)})."
+                f"(%m3ter_login{name_option(name)})."
             )
             login.session.close()
         for variable, value in bound.items():
@@ -263,7 +263,7 @@ class Logins:
         login.announced = True
         ends = f"ends in {left:.0f} s" if left else "has ended"
         self._notify(
-            f"{login.names[0]} {ends} and cannot be renewed: run %m3ter_login{_option(login.name)} again."
+            f"{login.names[0]} {ends} and cannot be renewed: run %m3ter_login{name_option(login.name)} again."
         )
 
     async def wait(self, name: str, seconds: float | None = None) -> Login | None:
@@ -294,7 +294,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _option(name: str) -> str:
+def name_option(name: str) -> str:
     """Return what says on a magic's line which login is meant; nothing for the plain one."""
     return "" if name == DEFAULT_NAME else f" --name {name}"
 

@@ -172,7 +172,10 @@ class M3terMagics(Magics):
         """Show who is logged in, to which organization and host, where the credentials came from, and the time left."""
         from m3ter_nb.notebook.status import status_of
 
-        return status_of(self._logins, parsed(M3terMagics.m3ter_status, line).name)
+        name = parsed(M3terMagics.m3ter_status, line).name
+        if "_workbench" not in vars(self):  # then no sandbox was started either
+            return status_of(self._logins, name)
+        return status_of(self._logins, name, has_stopped=self._workbench.twin.has_stopped)
 
     @no_var_expand
     @option("--name", default=DEFAULT_NAME, help="which login, where there are several")

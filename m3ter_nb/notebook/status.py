@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 
 from m3ter_nb.auth.profiles import profiles
 from m3ter_nb.auth.token import time_left
-from m3ter_nb.notebook.logins import DEFAULT_NAME
+from m3ter_nb.notebook.logins import DEFAULT_NAME, name_option
 from m3ter_nb.views.card import TIME_LEFT, UNKNOWN, Card, make_card
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from m3ter_nb.auth.source import TokenSource
     from m3ter_nb.notebook.logins import Login, Logins
 
@@ -53,12 +55,15 @@ def login_sentence(login: Login) -> str:
     )
 
 
-def status_of(logins: Logins, name: str | None) -> Card:
+def status_of(
+    logins: Logins, name: str | None, *, has_stopped: Callable[[str], bool] = lambda _url: False
+) -> Card:
     """Return what ``%m3ter_status`` shows.
 
     Args:
         logins: of the notebook.
         name: of one login; None for the plain one, or the first where there is no plain one.
+        has_stopped: tells whether a base URL is that of a sandbox that has stopped.
     """
     names = tuple(login.name for login in logins)
     asked = name or (DEFAULT_NAME if DEFAULT_NAME in names or not names else names[0])
@@ -67,7 +72,12 @@ def status_of(logins: Logins, name: str | None) -> Card:
         logged_in = (f"Logged in: {', '.join(names)}.",) if names else ()
         return Card(logins.absence(asked), (), (*logged_in, *_remembered()))
     if login.session.source.current is None:
-        return Card(f"{login.names[1]} is closed: %m3ter_login logs in again.")
+        return Card(f"{login.names[1]} is closed: %m3ter_login{name_option(asked)} logs in again.")
+    if has_stopped(login.session.base_url):
+        return Card(
+            f"The sandbox that {login.names[1]} is logged in to has stopped: %m3ter_sandbox starts one, and "
+            f"%m3ter_login{name_option(asked)} logs in to it."
+        )
     others = ", ".join(other for other in names if other != asked)
     return login_card(login, (*((f"Other logins: {others}.",) if others else ()), *_remembered()))
 

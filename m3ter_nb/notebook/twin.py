@@ -41,6 +41,13 @@ def _number(text: str, kind: type[N], what: str) -> N:
     return number
 
 
+def _refusal(kind: str, error: Exception) -> str:
+    """Say why a fault was not prepared, in the words of the magic."""
+    if isinstance(error, LookupError):
+        return f"The sandbox has no such access key. %m3ter_sandbox {kind} alone means its demo key."
+    return f"%m3ter_sandbox {kind}: {error}"
+
+
 @dataclass(frozen=True, repr=False)
 class SandboxStatus(Card):
     """The sandbox of this kernel: a :class:`Card` with the sandbox at hand.
@@ -69,11 +76,16 @@ class SandboxControl:
         self._sandbox: Sandbox | None = None
         self._before: dict[str, str | None] = {}
         self._set: dict[str, str] = {}
+        self._urls: set[str] = set()
 
     @property
     def running(self) -> Sandbox | None:
         """The running sandbox, or None."""
         return self._sandbox if self._sandbox is not None and self._sandbox.is_running else None
+
+    def has_stopped(self, url: str) -> bool:
+        """Tell whether a base URL is that of a sandbox of this kernel that does not run any more."""
+        return url in self._urls and (self.running is None or self.running.url != url)
 
     def start(
         self,
@@ -110,6 +122,7 @@ class SandboxControl:
         except (OSError, ValueError) as error:
             raise InvalidArgument(f"The sandbox did not start: {error}") from None
         self._sandbox = sandbox
+        self._urls.add(sandbox.url)
         self._point_here(sandbox)
         return sandbox
 
@@ -191,7 +204,7 @@ class SandboxControl:
                     faults.clear()
                     said = "No fault waits any more."
         except (ValueError, LookupError) as error:
-            raise InvalidArgument(f"%m3ter_sandbox {kind}: {error}") from None
+            raise InvalidArgument(_refusal(kind, error)) from None
         return said
 
     def carry_out(self, action: str, value: str | None, options: Mapping[str, Any]) -> SandboxStatus | str:

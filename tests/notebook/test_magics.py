@@ -316,6 +316,40 @@ def test_the_sandbox_magic_sets_the_environment_and_takes_it_back(
     assert (os.environ["M3TER_ORG_ID"], os.environ["M3TER_API_TOKEN"]) == ("mine", "eyJ.a.b")
 
 
+@pytest.mark.parametrize(("name", "option"), [("m3ter", ""), ("trial", " --name trial")])
+def test_status_says_of_a_login_that_its_sandbox_has_stopped_and_what_starts_one(
+    shell: InteractiveShell, name: str, option: str
+) -> None:
+    run(shell, "%m3ter_sandbox")
+    run(shell, f"%m3ter_login --name {name}")
+    runs = repr(run(shell, f"%m3ter_status --name {name}"))
+    run(shell, "%m3ter_sandbox stop")
+    stopped = repr(run(shell, f"%m3ter_status --name {name}"))
+    run(shell, "%m3ter_sandbox")
+    elsewhere = repr(run(shell, f"%m3ter_status --name {name}"))
+    run(shell, f"%m3ter_login --name {name}")
+
+    assert "Ready to use" in runs
+    assert stopped == elsewhere
+    assert stopped == (
+        f"The sandbox that {name}_session is logged in to has stopped: %m3ter_sandbox starts one, and %m3ter_login{option} "
+        "logs in to it."
+    )
+    assert "Ready to use" in repr(run(shell, f"%m3ter_status --name {name}"))
+
+
+@pytest.mark.parametrize("action", ["refuse", "accept"])
+def test_a_key_that_the_sandbox_does_not_have_is_answered_with_what_a_line_can_do(
+    shell: InteractiveShell, action: str
+) -> None:
+    run(shell, "%m3ter_sandbox")
+    with pytest.raises(InvalidArgument) as caught:
+        run(shell, f"%m3ter_sandbox {action} no-such-key")
+
+    said = f"%m3ter_sandbox {action}"
+    assert str(caught.value) == f"The sandbox has no such access key. {said} alone means its demo key."
+
+
 def test_the_sandbox_names_the_module_that_is_missing() -> None:
     script = (
         "import sys; sys.modules['fastjsonschema'] = None\n"
