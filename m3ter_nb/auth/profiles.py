@@ -139,7 +139,14 @@ def forget(profile: str = DEFAULT_PROFILE, *, keychain: Keychain = KEYCHAIN) -> 
         InvalidArgument: no profile can have this name.
         KeychainUnavailable: the keychain is not there, or did not do it.
     """
-    was_there = keychain.delete(checked_profile(profile))
+    checked_profile(profile)
+    try:
+        was_there = keychain.delete(profile)
+    except KeychainUnavailable as error:
+        advice = (
+            "Unlock it and run this again" if error.locked else "Without a keychain nothing is remembered"
+        )
+        raise KeychainUnavailable(f"Nothing was forgotten: {error}. {advice}.", locked=error.locked) from None
     known = _read_list()
     if known.pop(profile, None) is not None:
         _write_list(known)

@@ -23,6 +23,7 @@ from m3ter_nb.auth.settings import ENVIRONMENT, Settings, find_settings, read_en
 from m3ter_nb.errors import KeychainUnavailable
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
+from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +96,12 @@ def recall(
     try:
         remembered = _read(checked_profile(profile), keychain)
     except KeychainUnavailable as error:
-        raise KeychainUnavailable(f"The profile cannot be read: {error}.", locked=error.locked) from None
+        first = "Unlock it and run this again, or set" if error.locked else "Set"
+        raise KeychainUnavailable(
+            f"The profile cannot be read: {error}. {first} M3TER_API_KEY and M3TER_API_SECRET in the environment or in a "
+            f".env file, and leave {option('profile')} out.",
+            locked=error.locked,
+        ) from None
     if remembered is None:
         raise unknown_profile("No profile of that name is remembered")
     return _instead_of(Settings(), remembered, os.environ if environ is None else environ)

@@ -10,6 +10,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from keychains import HangingKeyring, MemoryKeyring
+from m3ter_nb.api.login import login
 from m3ter_nb.auth.keychain import KEYCHAIN
 from m3ter_nb.auth.settings import Settings
 from m3ter_nb.errors import CredentialsMissing, InvalidArgument, KeychainUnavailable, UnsafeDestination
@@ -254,6 +255,24 @@ def test_a_locked_keychain_is_said_and_the_login_goes_on_to_the_prompt(
         backend.unlocked.set()
         KEYCHAIN._late.clear()
         keyring.set_keyring(before)
+
+
+def test_a_profile_where_there_is_no_keychain_names_the_next_step(shell: InteractiveShell) -> None:
+    with pytest.raises(KeychainUnavailable) as caught:
+        run(shell, "%m3ter_login --profile staging")
+    with pytest.raises(KeychainUnavailable) as kept:
+        run(shell, "%m3ter_logout --forget staging")
+    with pytest.raises(KeychainUnavailable, match=r"and leave profile= out\.$"):
+        login(profile="staging")
+
+    assert str(caught.value) == (
+        "The profile cannot be read: this machine has no keychain that keyring recommends. Set M3TER_API_KEY and "
+        "M3TER_API_SECRET in the environment or in a .env file, and leave --profile out."
+    )
+    assert str(kept.value) == (
+        "Nothing was forgotten: this machine has no keychain that keyring recommends. Without a keychain nothing is "
+        "remembered."
+    )
 
 
 def test_a_prompt_can_be_remembered_under_a_name(
