@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from m3ter_nb.errors import M3terError, MeasurementsRefused
-from m3ter_nb.usage.counts import count, missing, odd_sum, sums
+from m3ter_nb.usage.counts import count, missing, names_accounts, odd_sum, sums
 from m3ter_nb.usage.digests import Index
 from m3ter_nb.usage.journal import UNKNOWN
 from m3ter_nb.usage.measurements import DIGEST_BYTES, digest
@@ -233,6 +233,8 @@ class Confirmation:
         if mine is None or theirs is None or after is None or after.groups is None:
             return _UNVERIFIED
         ours, added = mine
+        if not names_accounts(self.reader, after.groups, ours.expected):
+            return _UNVERIFIED
         odd = odd_sum(theirs, added, after.groups, ours.expected)
         return f"{_OTHER} {odd}." if odd else f"{_KNOWN} {_THE_SAME}"
 

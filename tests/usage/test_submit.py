@@ -16,6 +16,7 @@ import pytest
 
 import m3ter_nb
 from clocks import fast_clock
+from m3ter_nb import M3terSession
 from m3ter_nb.errors import (
     Forbidden,
     InvalidArgument,
@@ -349,6 +350,38 @@ def test_a_row_of_another_account_under_a_known_uid_shows_in_the_counts(
         MeasurementsRefused, match=r"not what these rows hold: of acct-\d on .* m3ter has counted"
     ):
         used.submit(changed, journal=None, **how)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("acct-", "Account "), ("T00:00:00.000Z", "T05:00:00.000Z"), ("T00:00:00.000Z", "T00:00:00.000-05:00")],
+    ids=["names of accounts", "days of another zone", "an offset"],
+)
+def test_an_answer_of_another_form_than_is_assumed_raises_no_alarm(
+    used: Used, monkeypatch: pytest.MonkeyPatch, old: str, new: str
+) -> None:
+    frame = usage(50)
+    used.submit(frame, uid="event_id", journal=None)
+    request = M3terSession.request
+
+    def reworded(session: M3terSession, method: str, path: str, *args: Any, **options: Any) -> Any:
+        answer = request(session, method, path, *args, **options)
+        return json.loads(json.dumps(answer).replace(old, new)) if path == "usage/query" else answer
+
+    monkeypatch.setattr(M3terSession, "request", reworded)
+
+    sent = used.submit(frame, uid="event_id", journal=None)
+
+    assert (sent.unverified, sent.confirmed) == (50, True)
+    assert "compare sums with usage/query" in repr(sent)
+
+
+def test_rows_that_are_all_of_another_account_under_known_uids_fail_the_run(used: Used) -> None:
+    frame = usage(50).assign(account="acct-1")
+    used.submit(frame, uid="event_id", journal=None)
+
+    with pytest.raises(MeasurementsRefused, match="of acct-2 on 2026-01-01 m3ter has counted 0 rows"):
+        used.submit(frame.assign(account="acct-2"), uid="event_id", journal=None)
 
 
 @pytest.mark.parametrize("how", [{"uid": "event_id"}, {"key": "event_id"}])
