@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from m3ter_nb.spelling import spell_out
 from m3ter_nb.views.foreign import cut
+from m3ter_nb.views.json_line import json_line
 from m3ter_nb.views.masks import MASK, masked, names_secret
 
 if TYPE_CHECKING:
@@ -33,8 +33,5 @@ def unified(heading: str, changes: Iterable[tuple[str, Sequence[Any], Sequence[A
 
 def _line(key: str, value: Any) -> str:
     names = key.split(".")
-    if any(map(names_secret, names)):
-        text = MASK
-    else:
-        text = json.dumps(masked(value, names[-1]), ensure_ascii=False, default=repr)
+    text = MASK if any(map(names_secret, names)) else json_line(masked(value, names[-1]))
     return cut(spell_out(f"{key}: {text}"), _CELLS)

@@ -7,7 +7,6 @@ masked.
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from m3ter_nb.spelling import spell_out
 from m3ter_nb.views.columns import FIRST, column_order
 from m3ter_nb.views.foreign import cut
+from m3ter_nb.views.json_line import json_line
 from m3ter_nb.views.masks import MASK, mask, names_secret
 from m3ter_nb.views.table import MAX_COLUMNS, Table
 
@@ -141,8 +141,7 @@ def _cell(value: Any, limit: int, name: object = "") -> str:
     if isinstance(value, str):
         text = MASK if value and names_secret(name) else mask(value[:_SCANNED_CHARS])
     elif isinstance(value, (dict, list)):
-        bounded = _bounded(value, name, _COMPACT_DEPTH)
-        text = json.dumps(bounded, ensure_ascii=False, default=str)[:_SCANNED_CHARS]
+        text = json_line(_bounded(value, name, _COMPACT_DEPTH))[:_SCANNED_CHARS]
     else:
         text = str(value)
     text = spell_out(text)

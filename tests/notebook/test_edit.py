@@ -167,6 +167,17 @@ def test_diff_shows_and_sends_nothing(
     assert puts(sandbox_environ) == 0
 
 
+@pytest.mark.parametrize("written", ["12345678901234567.891", "0.1234567890123456789", "1e400", "[[1.10]]"])
+def test_what_is_shown_has_the_digits_of_what_is_sent(
+    shell: InteractiveShell, account: dict[str, Any], capsys: pytest.CaptureFixture[str], written: str
+) -> None:
+    line = f"%m3ter PUT accounts/{account['id']} --set customFields.rate={written} --diff"
+
+    assert run(shell, line) is None
+
+    assert f"+ customFields.rate: {written}\n" in capsys.readouterr().out
+
+
 def test_nothing_to_change_says_so_and_sends_nothing(
     shell: InteractiveShell,
     sandbox_environ: Sandbox,

@@ -20,6 +20,7 @@ from wcwidth import wcswidth
 from m3ter_nb.spelling import spell_out
 from m3ter_nb.views.records import Record, Records, as_records
 from m3ter_nb.views.tabulate import HEAD_ROWS, table_of_entity, table_of_rows
+from m3ter_nb.wire.encoding import decode_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +109,17 @@ def test_the_decoded_json_is_not_changed() -> None:
 
     assert type(decoded["data"]) is list
     assert decoded["data"] == products(1)
+
+
+def test_a_nested_number_is_shown_with_the_digits_that_came() -> None:
+    decoded, _ = decode_body(
+        b'[{"bands": [{"price": 0.1234567890123456789}]}, {"bands": [1e400, "\\"", null]}]'
+    )
+
+    shown = str(as_records(decoded))
+
+    assert '[{"price": 0.1234567890123456789}]' in shown
+    assert '[1e400, "\\"", null]' in shown
 
 
 def test_what_is_neither_list_nor_object_stays_what_it_is() -> None:
