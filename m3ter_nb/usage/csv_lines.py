@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Line", "csv_lines", "open_csv"]
+__all__ = ["Line", "csv_lines", "longer_line", "open_csv"]
 
 
 class Line(NamedTuple):
@@ -47,3 +48,14 @@ def csv_lines(path: Path, separator: str) -> Iterator[Line]:
             first, last = last + 1, reader.line_num
             if len(row) > 1 or "".join(row).strip():
                 yield Line(first, len(row))
+
+
+def longer_line(path: Path, separator: str, fields: int) -> Line | None:
+    """Return the first row of more values than so many; None where there is none, or a value before it is too long to read.
+
+    Raises:
+        OSError, EOFError, UnicodeDecodeError: the file cannot be read so.
+    """
+    with suppress(csv.Error):
+        return next((line for line in csv_lines(path, separator) if line.fields > fields), None)
+    return None

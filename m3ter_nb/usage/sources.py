@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.extras import missing_extra
-from m3ter_nb.usage.csv_lines import csv_lines, open_csv
+from m3ter_nb.usage.csv_lines import csv_lines, longer_line, open_csv
 from m3ter_nb.usage.dask_source import DaskSource, is_dask_frame
 
 if TYPE_CHECKING:
@@ -395,7 +395,7 @@ def _named(chunk: pd.DataFrame, columns: list[str], path: Path, separator: str) 
     import pandas as pd
 
     if not isinstance(chunk.index, pd.RangeIndex) or len(chunk.columns) != len(columns):
-        longer = next((line for line in csv_lines(path, separator) if line.fields > len(columns)), None)
+        longer = longer_line(path, separator, len(columns))
         where = f"{longer.fields} fields in line {longer.number}" if longer is not None else "more fields"
         raise InvalidArgument(
             f"{path.name} has {where} where its first line has {len(columns)} names. A value that holds the separator "

@@ -298,3 +298,21 @@ def test_a_relation_whose_query_fails_is_one_error(used: Used) -> None:
         for said in refusals(used, lambda relation=relation: relation):
             assert "DuckDBPyRelation could not be read" in said
             assert "secret-word" not in said
+
+
+@pytest.mark.parametrize(
+    ("letters", "said"),
+    [(1, "6 fields in line 2"), (140_000, "more fields")],
+    ids=["short", "too long to read"],
+)
+def test_a_line_of_too_many_fields_is_named_where_it_can_be_found(
+    used: Used, tmp_path: Path, letters: int, said: str
+) -> None:
+    path = tmp_path / "usage.csv"
+    path.write_text(
+        f"event_id,account,ts,region,requests\ne1,acct-1,2026-01-01T00:00:00Z,{'a' * letters},1,234\n",
+        "utf-8",
+    )
+
+    with pytest.raises(InvalidArgument, match=f"usage.csv has {said} where its first line has 5 names"):
+        used.session.check_usage(path, "api_requests")
