@@ -121,6 +121,7 @@ class Confirmation:
     raises: bool = True
     _read: set[str] = field(default_factory=set)
     _known: Counter[int] = field(default_factory=Counter)
+    _again: set[int] = field(default_factory=set)
     _seen: list[str] = field(default_factory=list)
     _late: Tally | None = None
     _after: Tally | None = None
@@ -250,26 +251,27 @@ class Confirmation:
     def _read_events(self, journal: Journal | None) -> None:
         events = self.reader.pages("events", eventName=_FAILURE)
         refused: list[bytes] = []
-        known = self._known.total()
+        told = self._known.total(), len(self._again)
         for event in takewhile(self._is_recent, events):
             name = str(event.get("id"))
             if name in self._read or name in self.handled:
                 continue
             refused += self._take(event)
             self._read.add(name)
-        unclear = self._compare_contents(journal) if self._known.total() > known else []
+        is_news = (self._known.total(), len(self._again)) != told
+        unclear = self._compare_contents(journal) if is_news else []
         if journal is not None and self._read:
             journal.note_events(sorted(self._read), refused=refused, unclear=unclear)
 
     def _compare_contents(self, journal: Journal | None) -> list[bytes]:
         """Compare rows whose uid m3ter knew with what other runs of the journal sent under it; return what stays unclear.
 
-        Of so many requests with a uid one is counted, and each other is told as a duplicate: what is told more often was
+        Where this run sent a row more than once, m3ter may have known its uid from here, or from another run. Of so many requests with a uid one is counted, and each other is told as a duplicate: what is told more often was
         sent by somebody of whom the journal does not know.
         """
         if self.by_content:
             return []
-        names = {row: self._digest(row) for row in self._known}
+        names = {row: self._digest(row) for row in {*self._known, *self._again}}
         sent = journal.sent_under(names.values()) if journal is not None else {}
         unclear = []
         for row, name in names.items():
@@ -277,9 +279,9 @@ class Confirmation:
             if len(contents) > 1 and UNKNOWN not in contents:
                 # Not unclear: the journal has both, and the other run is to see it, too.
                 self.submission.refuse(row, _CONFLICT, fate=Fate.CONFLICT)
-            elif len(contents) == 1 and UNKNOWN not in contents and self._known[row] < contents.total():
+            elif len(contents) == 1 and UNKNOWN not in contents and 0 < self._known[row] < contents.total():
                 self.submission.mark([row], Fate.ALREADY)
-            else:
+            elif row in self._known or contents.total() > 1:
                 self.submission.mark([row], Fate.THERE)
                 unclear.append(name)
         return unclear
@@ -324,12 +326,14 @@ class Confirmation:
         elif reason == _DUPLICATE:
             if self.repeated[position]:
                 submission.duplicates += 1
+                self._again.add(position)
             elif fate == Fate.ACCEPTED or position in self._known:
                 submission.mark([position], Fate.THERE)
                 self._known[position] += 1
         elif fate in (*EXPECTED, Fate.DOUBTFUL):
             submission.refuse(position, reason, uid)
             self._known.pop(position, None)
+            self._again.discard(position)
             return True
         return False
 

@@ -173,3 +173,26 @@ def test_a_conflict_of_two_runs_that_confirmed_nothing_is_not_taken_for_what_one
     assert (again.already, again.unverified) == (50, 1)
     with pytest.raises(UsageInvalid, match="1 DiffersFromSent"):
         used.submit(changed, uid="event_id")
+
+
+@pytest.mark.parametrize("is_same", [True, False], ids=["the same", "another content"])
+def test_what_another_run_sent_is_compared_also_where_a_request_was_repeated(
+    used: Used, monkeypatch: pytest.MonkeyPatch, *, is_same: bool
+) -> None:
+    frame = usage(50)
+    deliver = Sending._deliver
+    other = Meanwhile(used, monkeypatch, frame, uid="event_id", confirm=0)
+
+    def deliver_twice(sending: Sending) -> Any:
+        if other.sent is not None:
+            used.sandbox.faults.cut(1, "/measurements")
+        return deliver(sending)
+
+    monkeypatch.setattr(Sending, "_deliver", deliver_twice)
+    rows = frame if is_same else frame.assign(region="elsewhere")
+
+    sent = used.submit(rows, uid="event_id", raise_on_refused=False)
+
+    assert (sent.duplicates, sent.accepted, sent.confirmed) == (100, 0, True)
+    assert (sent.unverified, len(sent.refused)) == ((50, 0) if is_same else (0, 50))
+    assert ("50 in conflict with another run" in repr(sent)) is not is_same
