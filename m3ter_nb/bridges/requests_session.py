@@ -17,6 +17,8 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from m3ter_nb.auth.signed_call import send_signed
 from m3ter_nb.errors import ConnectionFailed, ConnectionTimeout, InvalidArgument
 from m3ter_nb.hiding import without_frames
+from m3ter_nb.wire.digits import holds_digits
+from m3ter_nb.wire.encoding import json_text
 from m3ter_nb.wire.transport import Timeout
 
 if TYPE_CHECKING:
@@ -71,6 +73,13 @@ class LoginSession(requests.Session):
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
         """Send a request, as :meth:`requests.Session.request`."""
         return super().request(method, url, *args, **options)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request, as :meth:`requests.Session.prepare_request`; numbers of an answer keep their digits."""
+        prepared = super().prepare_request(request)
+        if not request.data and not request.files and holds_digits(request.json):
+            prepared.prepare_body(json_text(request.json).encode(), None)
+        return prepared
 
     @without_frames
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:

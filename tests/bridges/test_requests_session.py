@@ -110,6 +110,15 @@ def test_a_body_arrives_however_it_is_given(body: Any) -> None:
     assert (server.seen[1].body, server.seen[1].headers["content-type"]) == (b'{"a": 1}', "x/y")
 
 
+def test_a_number_of_an_answer_is_sent_with_its_digits() -> None:
+    content = b'{"price": 0.1234567890123456789}'
+    with in_turn(answer(200, content), json_answer({})) as server, logged_in(server) as session:
+        session.requests().post(session.url("products"), json=session.get("products"))
+
+    sent = server.seen[-1]
+    assert (sent.body, sent.headers["content-type"]) == (content.replace(b" ", b""), "application/json")
+
+
 @pytest.mark.parametrize("give", ["headers", "auth", "session headers", "session auth"])
 def test_another_authorization_does_not_replace_the_token(give: str) -> None:
     with in_turn(json_answer({})) as server, logged_in(server) as session:
