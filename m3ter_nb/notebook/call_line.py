@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from m3ter_nb.api.facts import METHODS, resources
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.notebook.edit import Edits, read_edits
+from m3ter_nb.notebook.edit import Edits, is_torn, read_edits
 from m3ter_nb.notebook.placeholders import (
     evaluate,
     fill_json,
@@ -29,7 +29,7 @@ from m3ter_nb.wire.encoding import encode_body
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["METHODS", "OPTIONS", "Call", "parse_call"]
+__all__ = ["METHODS", "OPTIONS", "Call", "near_method", "parse_call", "unknown_method"]
 
 OPTIONS: Final = (*("--all", "--body", "--diff", "--limit", "--name", "--set", "--show", "--unset", "--yes"),)
 SHOWABLE: Final = ("curl", "python")
@@ -39,6 +39,7 @@ _VALUED: Final = frozenset({"--body", "--limit", "--name", "--show"})
 _LISTS: Final = frozenset({"--set", "--unset"})
 _EDITING: Final = ("--set", "--unset", "--diff")
 _BODY: Final = "--body"
+_KNOWN_METHODS: Final = f"{', '.join(METHODS[:-1])} or {METHODS[-1]}"
 _EXAMPLE: Final = "%m3ter GET products pageSize=10"
 _CELL_FIRST_LINE: Final = 2  # the magic itself is the first line of the cell
 _CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
@@ -225,14 +226,25 @@ def _method(words: list[str]) -> str:
     method = word.upper()
     if method in METHODS:
         return method
-    known = f"{', '.join(METHODS[:-1])} or {METHODS[-1]}"
-    if method == "PATCH":
-        raise InvalidArgument("m3ter has no PATCH: read the entity, change it, and PUT it whole.")
-    if (resource := word.partition("/")[0]) in {path.partition("/")[0] for path in resources()}:
-        raise InvalidArgument(f"A method comes first ({known}): did you mean %m3ter GET {resource}?")
-    near = get_close_matches(method, METHODS, n=1)
-    meant = f" Did you mean {near[0]}?" if near else ""
-    raise InvalidArgument(f"There is no such method: use {known}.{meant}")
+    if method != "PATCH" and (resource := word.partition("/")[0]) in {
+        path.partition("/")[0] for path in resources()
+    }:
+        raise InvalidArgument(f"A method comes first ({_KNOWN_METHODS}): did you mean %m3ter GET {resource}?")
+    raise InvalidArgument(unknown_method(word))
+
+
+def unknown_method(word: str) -> str:
+    """Say of a word in the place of a method that it is none; it is not repeated, for it may be a secret."""
+    if word.upper() == "PATCH":
+        return "m3ter has no PATCH: read the entity, change it, and PUT it whole."
+    near = near_method(word)
+    meant = f" Did you mean {near}?" if near else ""
+    return f"There is no such method: use {_KNOWN_METHODS}.{meant}"
+
+
+def near_method(word: str) -> str:
+    """Return the method that a word is near to, ``""`` where it is near to none."""
+    return next(iter(get_close_matches(word.upper(), METHODS, n=1)), "")
 
 
 def _options(words: list[_Word]) -> tuple[dict[str, list[str]], list[str]]:
@@ -311,9 +323,13 @@ def _params(
     pairs: list[str], namespace: Mapping[str, Any], *, after_body: bool
 ) -> dict[str, str | list[str]]:
     params: dict[str, str | list[str]] = {}
-    for pair in pairs:
+    for position, pair in enumerate(pairs):
         key, equals, text = pair.partition("=")
         if not key or not equals or "{{" in key or text.startswith("="):
+            if is_torn(pairs, position):
+                raise InvalidArgument(
+                    "No space stands around the = of a parameter: codes=acme, not codes = acme."
+                )
             _refuse_pair(pair, after_body=after_body)
         if not key.isprintable():
             raise InvalidArgument("A key holds a character that cannot be printed.")

@@ -9,6 +9,7 @@ from m3ter_nb.api.describe import answered, draft_of, field_rows, line_for, para
 from m3ter_nb.api.facts import METHODS, find, methods_of, operations, template_of
 from m3ter_nb.api.search import is_known, matching_operations, matching_titles, near_path, near_words, tokens
 from m3ter_nb.errors import ConnectionFailed, InvalidArgument
+from m3ter_nb.notebook.call_line import near_method, unknown_method
 from m3ter_nb.views.reference import Link, Reference, Section
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ def look_up(text: str, pages: Callable[[], Sequence[Page]] = tuple) -> Reference
         # "delete meter" is words, "DELETE meter" a path that is misspelt.
         if method.isupper() or methods_of(rest[0]):
             return _of_path(rest[0], method.upper())
+    # So is "GTE products"; "credit line items" is words.
+    if rest and methods_of(rest[0]) and not is_known(method) and (near_method(method) or method == "PATCH"):
+        raise InvalidArgument(unknown_method(method))
     if len(words) == 1 and "/" in method:
         return _of_path(method, None)
     return _matching(" ".join(words), pages)

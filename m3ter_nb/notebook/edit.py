@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from m3ter_nb.api.update import Change, Edit
     from m3ter_nb.notebook.logins import Login
 
-__all__ = ["Edits", "make_edit", "read_edits"]
+__all__ = ["Edits", "is_torn", "make_edit", "read_edits"]
 
 _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "integer": ((int,), "a whole number"),
@@ -71,9 +71,13 @@ def read_edits(
     """
     operation = find("PUT", path)
     changes: dict[str, Any] = {}
-    for pair in sets:
+    for position, pair in enumerate(sets):
         key, equals, text = pair.partition("=")
         if not key or not equals or "{" in key:
+            if is_torn(sets, position):
+                raise InvalidArgument(
+                    'No space stands around the = behind --set: name="New name", not name = "New name".'
+                )
             raise InvalidArgument('What follows --set is written key=value, such as name="New name".')
         if key in changes:
             raise InvalidArgument(f"{key} is set twice: keep one of them.")
@@ -86,6 +90,13 @@ def read_edits(
             "--diff shows what --set key=value and --unset key would change: add one of them."
         )
     return Edits(changes, tuple(unsets), only_shows)
+
+
+def is_torn(words: Sequence[str], position: int) -> bool:
+    """Tell whether a word is a piece of ``key=value`` that white space has torn: ``key = value``."""
+    before = words[position - 1] if position else ""
+    after = words[position + 1] if position + 1 < len(words) else ""
+    return after.startswith("=") or (before.find("=") == len(before) - 1 > 0)
 
 
 def make_edit(

@@ -555,6 +555,12 @@ def test_a_field_that_stands_twice_in_one_object_is_refused(cell: str) -> None:
     assert '"code" twice in one object' in refusal("POST products", cell, key="code")
 
 
+@pytest.mark.parametrize("torn", ["codes = acme", "codes =acme", "codes= acme", "pageSize=5 codes = acme"])
+def test_spaces_around_the_equals_sign_of_a_parameter_or_a_field_are_named(torn: str) -> None:
+    assert refusal(f"GET accounts {torn}").endswith(": codes=acme, not codes = acme.")
+    assert refusal(f"PUT accounts/1 --set {torn}").endswith(': name="New name", not name = "New name".')
+
+
 def test_two_equals_signs_are_no_filter_by_a_text_that_begins_with_one() -> None:
     assert "key=value" in refusal("GET accounts codes==acme")
 

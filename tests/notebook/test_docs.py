@@ -49,6 +49,31 @@ def run(shell: InteractiveShell, cell: str) -> Any:
 
 
 @pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("GTE products", "Did you mean GET?"),
+        ("gte products", "Did you mean GET?"),
+        ("POTS bills/{id}", "Did you mean POST?"),
+        ("DELTE products/{id}", "Did you mean DELETE?"),
+        ("PATCH products/{id}", "m3ter has no PATCH"),
+    ],
+)
+def test_a_misspelt_method_before_a_path_is_told_as_by_the_call_itself(line: str, said: str) -> None:
+    with pytest.raises(InvalidArgument) as looked_up:
+        look_up(line)
+    with pytest.raises(InvalidArgument) as called:
+        parse_call(line, None, {})
+
+    assert said in str(looked_up.value)
+    assert str(looked_up.value) == str(called.value)
+
+
+@pytest.mark.parametrize("words", ["gte", "set products", "gets limits", "post code", "patch notes"])
+def test_words_that_are_near_to_a_method_are_words(words: str) -> None:
+    assert look_up(words).title
+
+
+@pytest.mark.parametrize(
     ("words", "first"),
     [
         ("bills", "GET bills"),
