@@ -230,7 +230,12 @@ class M3terMagics(Magics):
 
     @no_var_expand
     @option("source", help="a frame's name, or a path or glob of CSV or Parquet files")
-    @option("--meter", metavar="CODE", help="the meter; its fields are read from m3ter")
+    @option(
+        "--meter",
+        metavar="CODE",
+        stray="the meter is given with --meter CODE.",
+        help="the meter; its fields are read from m3ter",
+    )
     @option("--uid", metavar="COLUMN", help="the source's own id of each row")
     @option("--key", nargs="+", metavar="COLUMN", help="the columns that together name a row")
     @option("--account", default="account", metavar="COLUMN", help="account codes; 'account' by default")

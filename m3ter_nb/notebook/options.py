@@ -26,13 +26,14 @@ __all__ = ["candidates", "option", "parsed"]
 
 
 def option(
-    *names: str, suggest: Callable[[], list[str]] | None = None, **settings: Any
+    *names: str, suggest: Callable[[], list[str]] | None = None, stray: str = "", **settings: Any
 ) -> Callable[[Any], Any]:
     """Declare an option, or a word, of a magic.
 
     Args:
         names: as ``argparse.ArgumentParser.add_argument`` takes them.
         suggest: returns the words that Tab offers as its value, where they are known only then.
+        stray: what is said where the option is missing and a word stands alone, which is likely its value.
         settings: likewise.
     """
 
@@ -40,9 +41,11 @@ def option(
         if not hasattr(magic, "options"):
             magic.options = []
             magic.suggestions = {}
+            magic.strays = {}
             # IPython's inspector calls it where an object has it.
             magic.getdoc = lambda: _parser_of(magic).format_help()
         magic.suggestions |= dict.fromkeys(names, suggest) if suggest is not None else {}
+        magic.strays |= dict.fromkeys(names, stray) if stray else {}
         magic.options.insert(0, (names, settings))  # decorators are applied from the last to the first
         return magic
 
@@ -99,21 +102,26 @@ def parsed(magic: Callable[..., Any], line: str) -> Namespace:
         try:
             arguments: Namespace = _parser_of(magic).parse_args(words)
         except UsageError as error:
-            said = _problem(_settings_of(magic), words, str(error))
+            said = _problem(magic, words, str(error))
         else:
             return arguments
     name = "%" + magic.__name__
     raise InvalidArgument(f"{name}: {said} {name}? shows what it takes.")
 
 
-def _problem(options: dict[str, dict[str, Any]], words: list[str], refusal: str) -> str:
+def _problem(magic: Any, words: list[str], refusal: str) -> str:
     """Say what argparse refused in words of the magic's own."""
+    options = _settings_of(magic)
     lacking = re.match(r"argument ([\w-]+): (?:expected|invalid)", refusal)
     if lacking and lacking[1] in options:
         return f"{lacking[1]} takes {_wanted(options[lacking[1]])}{_nearest(words, options[lacking[1]].get('choices', ()))}"
     unknown = [word for word in words if word.startswith("-") and word.split("=")[0] not in options]
     if unknown:
         return f"there is no such option{_nearest(unknown, options)}"
+    given = {word.split("=")[0] for word in words}
+    strays: list[str] = [stray for name, stray in magic.strays.items() if name not in given]
+    if strays and refusal.startswith("unrecognized"):
+        return strays[0]
     return "it does not take what is written there."
 
 

@@ -72,6 +72,9 @@ def test_columns_are_mapped_and_a_path_is_a_source(shell: InteractiveShell, used
     ("line", "said"),
     [
         ("df", "Name the meter"),
+        ("df api_requests", r"^%m3ter_submit: the meter is given with --meter CODE\. %m3ter_submit\? shows"),
+        ("df --uid event_id --check api_requests", "the meter is given with --meter CODE"),
+        ("df --meter api_requests more", "it does not take what is written there"),
         ("nothing --meter api_requests", "no name of this notebook"),
         ("df --meter api_requests --map region", "--map takes pairs"),
     ],
