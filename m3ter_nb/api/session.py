@@ -13,6 +13,7 @@ from m3ter_nb.api.doubts import tell_doubts
 from m3ter_nb.api.operations import METHODS, safe_to_repeat
 from m3ter_nb.api.pages import Items, Pages
 from m3ter_nb.auth.signed_call import send_signed
+from m3ter_nb.auth.source import TokenSource
 from m3ter_nb.errors import (
     Forbidden,
     InvalidArgument,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import requests
     from m3ter import AsyncM3ter, M3ter
 
-    from m3ter_nb.auth.source import TokenSource
     from m3ter_nb.auth.token import Token
     from m3ter_nb.bridges.requests_auth import TokenAuth
     from m3ter_nb.usage.channel import Channel
@@ -85,6 +85,7 @@ class M3terSession:
         self._org_id = agree_on_org_id(token.org_id if token is not None else None, org_id)
         self.credentials_source = credentials_source
         self._versions: dict[str, int] = {}
+        self._is_followed = False
 
     @property
     def token(self) -> Token:
@@ -170,10 +171,13 @@ class M3terSession:
             return False
         older._source.adopt(self._source)
         self._source = older._source
+        older._is_followed = True
         return True
 
     def close(self) -> None:
-        """Forget the token and the credentials, and close the connections."""
+        """Forget the token and the credentials, and close the connections; a later login that took over goes on."""
+        if self._is_followed:
+            self._source = TokenSource(self._source.current)
         self._source.forget("This session is closed. Log in again (%m3ter_login, or m3ter_nb.login()).")
         self._transport.close()
 

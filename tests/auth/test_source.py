@@ -689,6 +689,40 @@ def test_a_session_that_was_closed_by_hand_says_so_whatever_is_logged_in_later(
         first.get("products")
 
 
+def test_closing_an_older_session_leaves_the_later_login_of_the_same_key_alone(
+    logins: Logins, open_login: Callable[..., M3terSession]
+) -> None:
+    oldest, older, later = (open_login() for _ in range(3))
+    for each in (oldest, older, later):
+        logins.add("m3ter", each, typed=False)
+    client = older.sdk()
+    oldest.close()
+    with older:
+        pass
+
+    for closed in (oldest, older):
+        with pytest.raises(NotLoggedIn, match="This session is closed"):
+            closed.get("products")
+    assert later.get("products") == {"data": []}
+    assert list(client.products.list()) == []
+    later.close()
+    with pytest.raises(NotLoggedIn, match="This session is closed"):
+        later.get("products")
+
+
+def test_a_later_logout_ends_the_older_session_too(
+    logins: Logins, open_login: Callable[..., M3terSession]
+) -> None:
+    older = open_login()
+    logins.add("m3ter", older, typed=False)
+    logins.add("m3ter", open_login(), typed=False)
+    logins.remove("m3ter")
+    older.close()
+
+    with pytest.raises(NotLoggedIn):
+        older.get("products")
+
+
 def test_a_ready_token_given_twice_is_one_login(logins: Logins, sandbox: Sandbox) -> None:
     token = login(Credentials(DEMO_KEY_ID, DEMO_SECRET, "a test"), base_url=sandbox.url).token
     first, second = (open_session(Settings(token=token, base_url=sandbox.url)) for _ in range(2))
