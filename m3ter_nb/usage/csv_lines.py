@@ -46,7 +46,7 @@ def csv_lines(path: Path, separator: str) -> Iterator[Line]:
         last = reader.line_num
         for row in reader:
             first, last = last + 1, reader.line_num
-            if len(row) > 1 or "".join(row).strip():
+            if len(row) > 1 or row == [""] or "".join(row).strip():
                 yield Line(first, len(row))
 
 

@@ -194,3 +194,12 @@ def test_a_file_of_another_kind_is_refused_with_how_to_read_it(
 
     with pytest.raises(InvalidArgument, match=f"neither CSV.*{mend}"):
         used.submit(tmp_path / name)
+
+
+def test_a_line_of_an_empty_text_in_quotes_is_a_row_with_a_line(used: Used, tmp_path: Path) -> None:
+    path = tmp_path / "usage.csv"
+    path.write_text(HEAD + GOOD + '""\n' + BAD, "utf-8")
+
+    sent = used.submit(path, invalid="skip")
+
+    assert sent.refused[["row", "place"]].to_numpy().tolist() == [[1, "line 3"], [2, "line 4"]]
