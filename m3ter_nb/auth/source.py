@@ -5,6 +5,7 @@ A token is renewed ahead of its end, by one request however many threads wait; w
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
@@ -14,7 +15,14 @@ from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.challenge import blames_the_token
 from m3ter_nb.auth.token import Token, time_left
-from m3ter_nb.errors import ConnectionTimeout, InvalidArgument, M3terError, NotLoggedIn, TokenExpired
+from m3ter_nb.errors import (
+    ConnectionTimeout,
+    InvalidArgument,
+    LoginRefused,
+    M3terError,
+    NotLoggedIn,
+    TokenExpired,
+)
 from m3ter_nb.hiding import Hidden
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment, is_seconds
 from m3ter_nb.wording import either
@@ -28,8 +36,10 @@ __all__ = ["DEFAULT_MARGIN", "TokenSource", "check_margin"]
 DEFAULT_MARGIN = 300.0
 # A token of a few seconds must not be renewed before every call.
 _MARGIN_OF_LIFETIME = 0.1
-# Seconds after a failed renewal in which nobody tries again, unless a call needs a token and this one has ended.
+# Seconds after a failed renewal in which nobody tries again, unless a call needs a token and this one has ended. A key
+# that is refused again and again is asked about less and less, twice as long each time, and then the calls wait, too.
 _RENEWAL_PAUSE = 30.0
+_MOST_DOUBLINGS = 7
 # Seconds: a token as young as this that is refused without a reason is not to blame.
 _YOUNG = 60.0
 # Seconds: from this age on a token is doubted again, however often a newer one did not help.
@@ -92,6 +102,7 @@ class TokenSource:
         self._notify = notify
         self._lock = threading.RLock()
         self._failures = 0
+        self._refusals = 0
         self._failure: M3terError | None = None
         self._failed_at: Moment | None = None
         self._said_so = False
@@ -123,8 +134,8 @@ class TokenSource:
 
     @property
     def failure(self) -> M3terError | None:
-        """Why the last renewal failed; None where it did not."""
-        return self._failure
+        """Why the last renewal failed, and when the next is tried at the earliest; None where it did not fail."""
+        return self._failure and self._with_wait(self._failure)
 
     def near_end(self) -> bool:
         """Whether the present token is within the margin of its end, or past it."""
@@ -141,7 +152,9 @@ class TokenSource:
         Raises:
             NotLoggedIn: there is none, and nothing to get one with.
             TokenExpired: it has ended, and nothing is left to renew it with.
-            LoginRefused, ConnectionFailed: it has ended, and the renewal failed.
+            LoginRefused: it has ended, and the key is refused, now or a short time ago: half a minute after the first
+                refusal, twice as long after each further one, up to an hour.
+            ConnectionFailed: it has ended, and the renewal failed.
         """
         token = self._token
         if token is not None and not self.near_end():
@@ -232,6 +245,7 @@ class TokenSource:
             self._token, self._fetch = newer._token, newer._fetch
             self._margin, self._clock, self._notify = newer._margin, newer._clock, newer._notify
             self._failed_at, self._failure, self._said_so = None, None, False
+            self._refusals = 0
             self._clocks_agree = newer._clocks_agree
 
     def renew_lock(self) -> None:
@@ -239,7 +253,24 @@ class TokenSource:
         self._lock = threading.RLock()
 
     def _pausing(self) -> bool:
-        return self._failed_at is not None and self._clock.elapsed(self._failed_at) < _RENEWAL_PAUSE
+        return self._pause_left() > 0
+
+    def _pause_left(self) -> float:
+        """Return the seconds in which no renewal is tried."""
+        if self._failed_at is None:
+            return 0.0
+        doublings = min(max(self._refusals - 1, 0), _MOST_DOUBLINGS)
+        pause = min(_RENEWAL_PAUSE * (1 << doublings), _OLD)
+        return pause - self._clock.elapsed(self._failed_at)
+
+    def _with_wait(self, error: M3terError) -> M3terError:
+        """Return the refusal of a key with the time until the next try; any other error as it is."""
+        left = math.ceil(self._pause_left())
+        if not isinstance(error, LoginRefused) or left <= 0:
+            return error
+        return LoginRefused(
+            f"{error} This login asks again in {left} s at the earliest.", status=error.status
+        )
 
     def _take_turn(self, stale: Token | None, *, forced: bool) -> Token:
         """Return a token that is good for a call: this thread's, or that of another that asked meanwhile."""
@@ -262,8 +293,11 @@ class TokenSource:
                 return self._without_renewal(token)
             if usable and token is not None and self._pausing():
                 return token
-            if self._failures != failures and self._failure is not None:
-                raise self._failure.with_traceback(None)  # it came while this thread waited its turn
+            # It came while this thread waited its turn, or the key was refused a short time ago.
+            if self._failure is not None and (
+                self._failures != failures or (self._refusals and self._pausing())
+            ):
+                raise self._with_wait(self._failure).with_traceback(None)
             return self._ask(token, keep=usable)
         finally:
             with suppress(RuntimeError):  # it was not taken
@@ -285,16 +319,18 @@ class TokenSource:
             self._token = self._fetch()
         except M3terError as error:
             self._failures += 1
+            self._refusals = self._refusals + 1 if isinstance(error, LoginRefused) else 0
             self._failed_at, self._failure = self._clock.now(), error
             if not keep or token is None:
-                raise
+                raise self._with_wait(error) from None
             if self._notify is not None and not self._said_so:
                 self._notify(
-                    f"The token could not be renewed and has {time_left(token.seconds_left)}: {error}"
+                    f"The token could not be renewed and has {time_left(token.seconds_left)}: {self._with_wait(error)}"
                 )
             self._said_so = True
             return token
         self._failed_at, self._failure, self._said_so = None, None, False
+        self._refusals = 0
         return self._token
 
 

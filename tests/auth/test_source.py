@@ -295,6 +295,72 @@ def test_an_ended_token_that_cannot_be_renewed_is_the_renewal_s_error(
     assert told == []
 
 
+def test_a_key_that_is_refused_is_asked_about_less_and_less_and_each_error_says_when_next(
+    session: M3terSession, sandbox: Sandbox, clocks: TwoClocks
+) -> None:
+    clocks.advance(FIVE_HOURS)
+    sandbox.faults.refuse_key(DEMO_KEY_ID)
+    asked, pauses = 1, (30, 60, 120, 240, 480, 960, 1920, 3600, 3600)
+
+    for pause in pauses:
+        asked += 1
+        for waited in (0, pause - 1):
+            clocks.advance(waited)
+            with pytest.raises(
+                LoginRefused, match=f"asks again in {pause - waited} s at the earliest"
+            ) as caught:
+                session.get("products")
+            assert str(session.source.failure) == str(caught.value)
+            assert caught.value.status == 401
+        assert token_requests(sandbox) == asked
+        clocks.advance(1)
+
+    sandbox.faults.accept_key(DEMO_KEY_ID)
+    assert session.get("products") == {"data": []}
+    assert session.source.failure is None
+
+
+def test_a_refusal_of_the_key_keeps_nobody_from_logging_in_again(
+    logins: Logins,
+    open_login: Callable[..., M3terSession],
+    sandbox: Sandbox,
+    clocks: TwoClocks,
+) -> None:
+    session = open_login()
+    logins.add("m3ter", session, typed=False)
+    clocks.advance(FIVE_HOURS)
+    sandbox.faults.refuse_key(DEMO_KEY_ID)
+    for _ in range(3):
+        with pytest.raises(LoginRefused):
+            session.get("products")
+        with pytest.raises(LoginRefused, match="swapped"):
+            open_login()
+    sandbox.faults.accept_key(DEMO_KEY_ID)
+    logins.add("m3ter", open_login(), typed=False)
+
+    assert session.get("products") == {"data": []}
+    clocks.advance(FIVE_HOURS)
+    sandbox.faults.refuse_key(DEMO_KEY_ID)
+    with pytest.raises(LoginRefused, match="asks again in 30 s"):
+        session.get("products")
+
+
+def test_a_host_that_gives_no_token_now_is_asked_by_every_call_that_needs_one(
+    session: M3terSession, sandbox: Sandbox, clocks: TwoClocks
+) -> None:
+    clocks.advance(FIVE_HOURS)
+    sandbox.faults.refuse_key(DEMO_KEY_ID)
+    with pytest.raises(LoginRefused):
+        session.get("products")
+    clocks.advance(30)
+    sandbox.faults.fail(501, path="/oauth/token")
+    with pytest.raises(ConnectionFailed):
+        session.get("products")
+    sandbox.faults.accept_key(DEMO_KEY_ID)
+
+    assert session.get("products") == {"data": []}
+
+
 def test_without_refresh_the_end_is_an_error_that_says_what_to_do(
     open_login: Callable[..., M3terSession], sandbox: Sandbox, clocks: TwoClocks
 ) -> None:
