@@ -586,8 +586,10 @@ def test_an_odd_token_endpoint_shows_no_secret(
     def filled(step: bytes) -> bytes:
         step = step.replace(b"{basic}", basic).replace(b"{secret}", watch.marks.secret.encode())
         head, _, body = step.partition(b"\r\n\r\n")
-        kept = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
-        return b"\r\n".join([*kept, b"Content-Length: %d" % len(body)]) + b"\r\n\r\n" + body
+        status, *lines = head.split(b"\r\n")
+        kept = [line for line in lines if not line.startswith(b"Content-Length")]
+        # In front: behind a line that is no header nobody reads it, and waits for the end instead.
+        return b"\r\n".join([status, b"Content-Length: %d" % len(body), *kept]) + b"\r\n\r\n" + body
 
     with OddServer(lambda _: [filled(step) for step in steps]) as server:
         monkeypatch.setenv("M3TER_BASE_URL", server.url)
