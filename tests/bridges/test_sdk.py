@@ -146,6 +146,7 @@ def test_a_hundred_calls_make_one_token_request(session: M3terSession, sandbox: 
     assert token_requests(sandbox) == 1
 
 
+@pytest.mark.slow
 def test_a_hundred_async_calls_at_once_make_one_token_request(
     session: M3terSession, sandbox: Sandbox
 ) -> None:
@@ -647,6 +648,7 @@ def all_of(error: BaseException | None) -> str:
 # Without the extra
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", ["sdk", "async_sdk"])
 def test_without_the_sdk_the_error_names_the_extra(sandbox: Sandbox, client: str) -> None:
     script = f"""

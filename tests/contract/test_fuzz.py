@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ def submissions(draw: st.DrawFn) -> tuple[str, Any]:
     return path, spoilt(draw, example(dict(SHAPES[path])))
 
 
+@pytest.mark.slow
 @relaxed
 @given(submission=submissions())
 def test_a_spoilt_body_is_taken_or_refused(checked_api: CheckedClient, submission: tuple[str, Any]) -> None:

@@ -427,6 +427,7 @@ def fails(watch: Watch, cell: str) -> None:
     assert watch.leaks() == []
 
 
+@pytest.mark.slow
 def test_a_refused_login_shows_no_secret(watch: Watch, sandbox: Sandbox) -> None:
     sandbox.faults.refuse_key(watch.marks.key_id)
 

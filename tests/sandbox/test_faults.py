@@ -503,6 +503,7 @@ def _login_to_another() -> object:
         return m3ter_nb.login(credentials, base_url=another.url).get("products")
 
 
+@pytest.mark.slow
 def test_the_sandbox_imports_nothing_of_its_siblings() -> None:
     script = (
         "import json, sys, m3ter_nb.sandbox.__main__\n"

@@ -133,6 +133,7 @@ def comparable(rows: list[dict[str, Any]]) -> list[str]:
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_ones=st.lists(measurements(), min_size=1, max_size=12), wanted=queries)
 def test_sql_and_python_agree(
@@ -174,6 +175,7 @@ def filled(rows: int) -> Store:
     return store
 
 
+@pytest.mark.slow
 def test_a_query_makes_no_python_object_of_a_row() -> None:
     """Memory and callbacks do not grow with the measurements; what SQLite sorts by is in files of its own."""
     rows = 50_000

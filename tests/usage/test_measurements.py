@@ -35,6 +35,7 @@ def uids(given: Any, columns: Columns = PLAIN, zone: str = "UTC") -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_same_rows_have_the_same_uids_in_any_order_file_and_type(tmp_path: Path) -> None:
     pl = pytest.importorskip("polars", reason="needs the extra 'test'")
     frame = usage(300)

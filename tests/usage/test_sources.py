@@ -96,6 +96,7 @@ def test_a_file_that_changes_between_check_and_sending_is_not_sent_unchecked(
     assert not [each for each in used.session.pages("accounts") if each["code"] == "typo"]
 
 
+@pytest.mark.slow
 def test_what_was_sent_before_a_source_changed_is_told_and_counts_once(
     used: Used, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +136,7 @@ LINES = [
         id="a value of two lines",
     ),
     pytest.param((GOOD + BAD).replace("\n", "\r\n"), [(1, "line 3")], id="ends of Windows"),
-    pytest.param(GOOD * 30_000 + BAD, [(30_000, "line 30002")], id="many pieces"),
+    pytest.param(GOOD * 30_000 + BAD, [(30_000, "line 30002")], id="many pieces", marks=pytest.mark.slow),
 ]
 
 

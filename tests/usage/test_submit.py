@@ -181,6 +181,7 @@ def test_one_token_is_renewed_in_the_middle_and_no_request_fails(credentials: Cr
         assert 2 <= used.requests("/oauth/token") < used.requests() / 2
 
 
+@pytest.mark.slow
 def test_a_refusal_that_is_no_age_ends_the_run_with_what_got_in(used: Used) -> None:
     frame = usage(8000)
     used.sandbox.faults.delay(0.2, 8, "/measurements")

@@ -315,6 +315,7 @@ def test_an_answer_of_just_the_bound_is_read(
     assert len(session.get("products")) == 999_998
 
 
+@pytest.mark.slow
 def test_a_few_bytes_that_become_gigabytes_take_no_more_memory_than_the_bound(
     dawdling: Callable[..., Any],
 ) -> None:
