@@ -85,7 +85,7 @@ __all__ = [
 
 
 # Not the wide space of East Asian names, nor the one that does not break.
-_GAPS: Final = re.compile("[ \t-\r\x1c-\x1f\x85\u2028\u2029]+")
+_GAPS: Final = "[ \t-\r\x1c-\x1f\x85\u2028\u2029]+"
 
 
 class M3terError(Exception):
@@ -119,7 +119,7 @@ class M3terError(Exception):
 
 def excerpt(text: str, longest: int) -> str:
     """Return a text as a message quotes it: on one line, and cut to a number of characters."""
-    line = _GAPS.sub(" ", text).strip()
+    line = re.sub(_GAPS, " ", text).strip()
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 

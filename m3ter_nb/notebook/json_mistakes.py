@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Final
@@ -154,15 +155,18 @@ class _Scanner:
     def _named(self) -> None:
         start = self._at
         self._string()
-        name, names = self._text[start : self._at], self._open[-1].names
-        if self.mistake is None and name in names:
+        self._wants = self._colon
+        if self.mistake is not None:
+            return
+        written, names = self._text[start : self._at], self._open[-1].names
+        name = json.loads(written)  # "\u0061" is "a"
+        if name in names:
             self._stop(
-                f"{name[:_LONGEST_NAME]} twice in one object: keep one of them",
+                f"{written[:_LONGEST_NAME]} twice in one object: keep one of them",
                 start,
                 seen=("first", names[name]),
             )
         names[name] = start
-        self._wants = self._colon
 
     def _colon(self, here: str) -> None:
         if here == ":":

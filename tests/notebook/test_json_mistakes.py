@@ -43,6 +43,7 @@ MISTAKES: list[tuple[str, str, str]] = [
         "twice in one object: keep one of them (first at line 2, column 2)",
     ),
     ('{"x": [{"b": 1, "b": 2}]}', "line 2, column 17", "twice in one object"),
+    (r'{"a": 1, "\u0061": 2}', "line 2, column 10", "twice in one object"),
     ('{"a" 1}', "line 2, column 6", "the colon between a name and its value is missing"),
     ('{"a" = 1}', "line 2, column 6", "= in the place of the colon"),
     ('{"a": 1\n "b": 2}', "line 3, column 2", "a comma is missing before this"),
