@@ -117,7 +117,7 @@ def with_literal_repr(kind: type[T]) -> type[T]:
     def literally(self: Any) -> str:
         return literal(spell_out(made(self)))
 
-    kind.__repr__ = literally  # type: ignore[method-assign]
+    kind.__repr__ = literally  # type: ignore[method-assign]  # that is what this is for
     return kind
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Contrary:
     """Says nothing but errors, and shows a secret."""
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # how Python says that there is none
 
     def __bool__(self) -> bool:
         raise RuntimeError
@@ -71,7 +71,7 @@ WAYS_IN: dict[str, Callable[[Any], object]] = {
     "a key id": lambda odd: m3ter_nb.Credentials(odd, "x"),
     "a secret": lambda odd: m3ter_nb.Credentials("x", odd),
     "where credentials came from": lambda odd: m3ter_nb.Credentials("x", "y", source=odd),
-    "a form's listener": lambda odd: m3ter_nb.login_form(odd if not callable(odd) else 1),  # type: ignore[arg-type]
+    "a form's listener": lambda odd: m3ter_nb.login_form(odd if not callable(odd) else 1),  # type: ignore[arg-type]  # the mistake that is meant
     "forget": m3ter_nb.forget,
 }
 
