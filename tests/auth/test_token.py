@@ -29,6 +29,7 @@ from m3ter_nb.auth.token import Token, ready_token, time_left
 from m3ter_nb.errors import InvalidArgument, TokenExpired, UnexpectedAnswer
 from m3ter_nb.wire.transport import Transport
 from odd_servers import OddServer, answer
+from unsigned import jwt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,15 +40,6 @@ if TYPE_CHECKING:
 
 PLAIN = "plain.opaque-token_8471"
 MASK = "<m3ter token …, 5 h 00 min left; .reveal() shows it>"
-
-
-def jwt(claims: object) -> str:
-    """Return an unsigned JWT with these claims."""
-    parts = [
-        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
-        for part in ({"alg": "RS256"}, claims)
-    ]
-    return ".".join([*parts, "signature"])
 
 
 @pytest.fixture
