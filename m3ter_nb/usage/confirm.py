@@ -266,8 +266,9 @@ class Confirmation:
     def _compare_contents(self, journal: Journal | None) -> list[bytes]:
         """Compare rows whose uid m3ter knew with what other runs of the journal sent under it; return what stays unclear.
 
-        Where this run sent a row more than once, m3ter may have known its uid from here, or from another run. Of so many requests with a uid one is counted, and each other is told as a duplicate: what is told more often was
-        sent by somebody of whom the journal does not know.
+        Where this run sent a row more than once, m3ter may have known its uid from here, or from another run. Of so many
+        requests with a uid one is counted, and each other is told as a duplicate: what is told more often was sent by
+        somebody of whom the journal does not know.
         """
         if self.by_content:
             return []
