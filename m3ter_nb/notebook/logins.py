@@ -143,12 +143,13 @@ class Logins:
         """Return the login of a name, or None."""
         return self._logins.get(name)
 
-    def get(self, name: str) -> Login:
-        """Return the login of a name.
+    def get(self, name: str | None) -> Login:
+        """Return the login of a name; None is that of the plain one.
 
         Raises:
             NotLoggedIn: there is none.
         """
+        name = DEFAULT_NAME if name is None else name
         login = self._logins.get(name)
         if login is not None:
             return login
@@ -281,12 +282,14 @@ class Logins:
         return login
 
 
-def checked_name(name: str) -> str:
-    """Return a login's name if variables can be called by it.
+def checked_name(name: str | None) -> str:
+    """Return a login's name if variables can be called by it; for None, that of the plain one.
 
     Raises:
         InvalidArgument: it is no Python identifier.
     """
+    if name is None:
+        return DEFAULT_NAME
     if not name.isidentifier():
         raise InvalidArgument(
             "--name takes letters, digits and _, for variables are called by it, e.g. --name staging."

@@ -1,7 +1,7 @@
 """The magics: one method for each verb, a few lines over the plain functions and classes that do the work.
 
-Loading imports IPython and traitlets, which a shell has anyway; urllib3, ipywidgets and the sandbox come with the
-first magic that needs them.
+Loading imports IPython and traitlets, which a shell has anyway, and of ours what a shell must know of the magics;
+urllib3, ipywidgets, the sandbox, the logins and even the errors come with the first magic that needs them.
 """
 
 from __future__ import annotations
@@ -21,19 +21,17 @@ from IPython.core.magic import (
 )
 from traitlets import Bool, Float, Int, TraitError, Unicode
 
-from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook.completion import MagicMatcher
 from m3ter_nb.notebook.idle import IdleWatch
-from m3ter_nb.notebook.logins import DEFAULT_NAME, Logins, checked_name
 from m3ter_nb.notebook.options import candidates, option, parsed
 from m3ter_nb.notebook.question import asked_about, set_question_apart
-from m3ter_nb.spelling import fold, printable, spell_out
 from m3ter_nb.wording import on_a_line
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from m3ter_nb.notebook.log_in import LoginHandle
+    from m3ter_nb.notebook.logins import Logins
     from m3ter_nb.notebook.twin import SandboxStatus
     from m3ter_nb.notebook.workbench import Workbench
     from m3ter_nb.usage.report import UsageReport
@@ -88,7 +86,6 @@ class M3terMagics(Magics):
     def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
         super().__init__(shell=shell, **kwargs)
         self._shell = shell
-        self._logins = Logins(shell.user_ns, _say)
         self._idle = IdleWatch()
         names = {"--name": self._login_names}
         self._matcher = MagicMatcher(
@@ -122,11 +119,7 @@ class M3terMagics(Magics):
     )
     @option("--org-id", metavar="ID", help="the organization that the token must be for")
     @option("--base-url", metavar="URL", help="base URL of the API, e.g. https://api.m3ter.com")
-    @option(
-        "--name",
-        default=DEFAULT_NAME,
-        help="bind NAME_token and NAME_session, for several logins side by side",
-    )
+    @option("--name", help="bind NAME_token and NAME_session, for several logins side by side")
     @option(
         "--no-refresh",
         action="store_true",
@@ -153,19 +146,10 @@ class M3terMagics(Magics):
 
         Never write a key or a secret on this line: it would stay in the notebook and in IPython's history.
         """
-        arguments = parsed(M3terMagics.m3ter_login, line)
-        if arguments.words:
-            raise InvalidArgument(
-                "A key or a secret is never an argument: it stays in this cell and in IPython's history. Delete it "
-                "from the cell, rotate the key if it was real, and run %m3ter_login alone.",
-            )
-        if arguments.show:
-            self._workbench.show_login(arguments)
-            return None
-        return self._workbench.log_in(arguments)
+        return self._workbench.log_in(parsed(M3terMagics.m3ter_login, line))
 
     @no_var_expand
-    @option("--name", default=None, help="which login, where there are several")
+    @option("--name", help="which login, where there are several")
     @line_magic
     @on_a_line()
     def m3ter_status(self, line: str) -> Card:
@@ -178,7 +162,7 @@ class M3terMagics(Magics):
         return status_of(self._logins, name, has_stopped=self._workbench.twin.has_stopped)
 
     @no_var_expand
-    @option("--name", default=DEFAULT_NAME, help="which login, where there are several")
+    @option("--name", help="which login, where there are several")
     @option(
         "--forget",
         nargs="?",
@@ -192,7 +176,7 @@ class M3terMagics(Magics):
     def m3ter_logout(self, line: str) -> None:
         """Forget the token and the credentials, and remove m3ter_token and m3ter_session."""
         arguments = parsed(M3terMagics.m3ter_logout, line)
-        self._workbench.flow.logout(checked_name(arguments.name), arguments.forget)
+        self._workbench.log_out(arguments)
 
     @no_var_expand
     @needs_local_scope
@@ -226,7 +210,7 @@ class M3terMagics(Magics):
 
         # Within a function, its own names go first, as everywhere in Python.
         call = parse_call(line, cell, {**self._shell.user_ns, **(local_ns or {})})
-        return self._workbench.call(self._logins.get(call.name or DEFAULT_NAME), call)
+        return self._workbench.call(self._logins.get(call.name or None), call)
 
     @no_var_expand
     @option("source", help="a frame's name, or a path or glob of CSV or Parquet files")
@@ -261,7 +245,7 @@ class M3terMagics(Magics):
     )
     @option("--check", action="store_true", help="only say what is wrong with the rows; send nothing")
     @option("--yes", action="store_true", help="do not ask before rows go to a PRODUCTION organization")
-    @option("--name", default=DEFAULT_NAME, help="which login, where there are several")
+    @option("--name", help="which login, where there are several")
     @needs_local_scope
     @line_magic
     @on_a_line()
@@ -379,7 +363,8 @@ class M3terMagics(Magics):
 
     def _before_cell(self, _info: object = None) -> None:
         self._idle.before_cell()
-        self._logins.before_cell()
+        if "_logins" in vars(self):
+            self._logins.before_cell()
         if "_workbench" in vars(self):
             self._workbench.before_cell()
 
@@ -398,7 +383,13 @@ class M3terMagics(Magics):
         return look_up(line, partial(cached_pages, self.docs_url))
 
     def _login_names(self) -> list[str]:
-        return [login.name for login in self._logins]
+        return [login.name for login in self._logins] if "_logins" in vars(self) else []
+
+    @cached_property
+    def _logins(self) -> Logins:
+        from m3ter_nb.notebook.logins import Logins
+
+        return Logins(self._shell.user_ns, _say)
 
     @cached_property
     def _workbench(self) -> Workbench:
@@ -433,6 +424,8 @@ def unload(shell: InteractiveShell) -> None:
 
 def _say(text: str) -> None:
     """Print a sentence, broken between its words (JupyterLab breaks within them), or lines of code as they are."""
+    from m3ter_nb.spelling import fold, printable, spell_out
+
     lines = "\n".join(fold(text, 80)).split("\n")
     print(printable("\n".join(map(spell_out, lines))))  # noqa: T201 - what a magic says to the person who runs it
 

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from m3ter_nb.errors import InvalidArgument
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -105,6 +103,8 @@ def parsed(magic: Callable[..., Any], line: str) -> Namespace:
             said = _problem(magic, words, str(error))
         else:
             return arguments
+    from m3ter_nb.errors import InvalidArgument
+
     name = "%" + magic.__name__
     raise InvalidArgument(f"{name}: {said} {name}? shows what it takes.")
 

@@ -88,13 +88,33 @@ class Workbench:
             lambda: self.twin.running.url if self.twin.running else "",
         )
 
-    def log_in(self, arguments: Namespace) -> LoginHandle:
-        """Log in as the options of ``%m3ter_login`` say.
+    def log_in(self, arguments: Namespace) -> LoginHandle | None:
+        """Log in as the options of ``%m3ter_login`` say, or print the token request as code that runs.
 
         Raises:
-            InvalidArgument: options exclude each other.
+            InvalidArgument: options exclude each other, or there is a word that is none.
             M3terError: as :meth:`LoginFlow.login`.
         """
+        if arguments.words:
+            raise InvalidArgument(
+                "A key or a secret is never an argument: it stays in this cell and in IPython's history. Delete it "
+                "from the cell, rotate the key if it was real, and run %m3ter_login alone.",
+            )
+        if arguments.show:
+            self._show_login(arguments)
+            return None
+        return self.flow.login(self._login_options(arguments), front_end.look_at(self._shell))
+
+    def log_out(self, arguments: Namespace) -> None:
+        """Log out as the options of ``%m3ter_logout`` say.
+
+        Raises:
+            InvalidArgument: no login can have this name.
+            M3terError: as :meth:`LoginFlow.logout`.
+        """
+        self.flow.logout(checked_name(arguments.name), arguments.forget)
+
+    def _login_options(self, arguments: Namespace) -> LoginOptions:
         chosen = {"form": arguments.form, "prompt": arguments.prompt, "env": arguments.env is not None}
         ways = [way for way, is_chosen in chosen.items() if is_chosen]
         if len(ways) > 1:
@@ -105,7 +125,7 @@ class Workbench:
                 raise InvalidArgument(
                     f"--profile with --{ways[0]} says where to keep the login: add --remember, or leave --{ways[0]} out."
                 )
-        options = LoginOptions(
+        return LoginOptions(
             way=ways[0] if ways else None,
             dotenv=arguments.env or None,
             name=checked_name(arguments.name),
@@ -119,7 +139,6 @@ class Workbench:
             max_answer_bytes=self._config.max_answer_bytes,
             margin=self._config.refresh_margin,
         )
-        return self.flow.login(options, front_end.look_at(self._shell))
 
     def call(self, login: Login, call: Call) -> Any:
         """Make a call of ``%m3ter``; what the API does not know of it is said once a cell.
@@ -142,8 +161,7 @@ class Workbench:
             self._doubted.add(doubt)
             self._say(doubt)
 
-    def show_login(self, arguments: Namespace) -> None:
-        """Print the token request as code that runs, and log in to nothing."""
+    def _show_login(self, arguments: Namespace) -> None:
         from m3ter_nb.auth.settings import find_host
         from m3ter_nb.bridges import snippets
 

@@ -34,13 +34,35 @@ HEAVY = (
 )
 
 
-def imported_by(code: str) -> set[str]:
-    """Return the heavy packages that are imported once a fresh process has run some code."""
-    report = f"\nimport sys; print('HEAVY', *[name for name in {HEAVY!r} if name in sys.modules])"
+_SHELL = (
+    "from IPython.core.interactiveshell import InteractiveShell\n"
+    "shell = InteractiveShell.instance(history_length=0)\n"
+    "shell.extension_manager.load_extension('m3ter_nb')\n"
+)
+
+
+def modules_after(code: str) -> set[str]:
+    """Return the names of all modules that are there once a fresh process has run some code."""
     done = subprocess.run(
-        [sys.executable, "-c", code + report], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", f"{code}\nimport sys; print('MODULES', *sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+def imported_by(code: str) -> set[str]:
+    """Return the heavy packages that are imported once a fresh process has run some code."""
+    return modules_after(code) & set(HEAVY)
+
+
+def ours_after(code: str) -> set[str]:
+    """Return the modules of the package, named from within it, that are there once a fresh process has run some code."""
+    return {
+        name.removeprefix("m3ter_nb.") for name in modules_after(code) if name.partition(".")[0] == "m3ter_nb"
+    }
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
@@ -48,11 +70,21 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_loading_the_extension_imports_only_the_shell() -> None:
-    code = (
-        "from IPython.core.interactiveshell import InteractiveShell\n"
-        "InteractiveShell.instance().extension_manager.load_extension('m3ter_nb')"
-    )
-    assert imported_by(code) == {"IPython"}
+    assert imported_by(_SHELL) == {"IPython"}
+
+
+def test_loading_the_extension_imports_no_more_of_ours_than_a_shell_must_know() -> None:
+    """Each module costs a twentieth of what loading may: what is needed later is imported later."""
+    assert ours_after(_SHELL) == {
+        "m3ter_nb",
+        "notebook",
+        "notebook.completion",
+        "notebook.idle",
+        "notebook.magics",
+        "notebook.options",
+        "notebook.question",
+        "wording",
+    }
 
 
 def test_a_script_does_without_ipython_and_widgets(sandbox_environ: object) -> None:
@@ -60,13 +92,7 @@ def test_a_script_does_without_ipython_and_widgets(sandbox_environ: object) -> N
 
 
 def test_a_login_from_the_environment_imports_no_widgets(sandbox_environ: object) -> None:
-    code = (
-        "from IPython.core.interactiveshell import InteractiveShell\n"
-        "shell = InteractiveShell.instance(history_length=0)\n"
-        "shell.extension_manager.load_extension('m3ter_nb')\n"
-        "shell.run_line_magic('m3ter_login', '')"
-    )
-    assert imported_by(code) == {"IPython", "urllib3"}
+    assert imported_by(f"{_SHELL}shell.run_line_magic('m3ter_login', '')") == {"IPython", "urllib3"}
 
 
 def test_the_public_names_are_there_and_no_others() -> None:
