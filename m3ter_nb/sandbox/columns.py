@@ -1,20 +1,21 @@
 """A quick check of many rows, column by column: made from their JSON Schema, and as strict.
 
 A schema looks at every value of every row. A thousand measurements repeat their codes, and the types of a column are
-found without a loop of our own, so that this costs a quarter; what it does not pass, the schema itself explains.
+found without a loop of our own, so that this costs a fifth; what it does not pass, the schema itself explains.
 """
 
 from __future__ import annotations
 
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     Check = Callable[[Sequence[Any]], bool]
 
-__all__ = ["Columns"]
+__all__ = ["Columns", "columns_of"]
 
 _TYPES: Mapping[str, frozenset[type]] = {"string": frozenset({str}), "number": frozenset({int, float})}
 _UNDERSTOOD = {
@@ -28,15 +29,13 @@ class Columns:
 
     Args:
         schema: of the list of rows (JSON Schema, draft 4).
-        passes: returns what says whether one value meets a schema.
+        passing: returns what says whether all of a column of texts meet a schema.
 
     Raises:
         ValueError: the schema asks for more than is understood here.
     """
 
-    def __init__(
-        self, schema: Mapping[str, Any], passes: Callable[[Mapping[str, Any]], Callable[[Any], bool]]
-    ) -> None:
+    def __init__(self, schema: Mapping[str, Any], passing: Callable[[Mapping[str, Any]], Check]) -> None:
         row = schema["items"]
         if set(schema) - {"type", "items", "minItems", "maxItems"} or set(row) - {
             "type",
@@ -46,22 +45,32 @@ class Columns:
             raise ValueError("the rows have more than properties")
         self._numbers = range(schema.get("minItems", 0), schema.get("maxItems", 2**31) + 1)
         self._required: Sequence[str] = row.get("required", ())
-        self._checks = {name: _check(part, passes) for name, part in row["properties"].items()}
+        self._checks = {name: _check(part, passing) for name, part in row["properties"].items()}
 
     def hold(self, rows: Any) -> bool:
         """Say whether the rows meet their schema for sure."""
         if type(rows) is not list or len(rows) not in self._numbers or set(map(type, rows)) - {dict}:
             return False
-        if any(name not in row for row in rows for name in self._required):
-            return False
-        for name, check in self._checks.items():
-            column = [row[name] for row in rows if name in row]
-            if column and not check(column):
-                return False
-        return True
+        columns = columns_of(rows, self._checks)
+        return all(len(columns.get(name, ())) == len(rows) for name in self._required) and all(
+            self._checks[name](column) for name, column in columns.items()
+        )
 
 
-def _check(schema: Mapping[str, Any], passes: Callable[[Mapping[str, Any]], Callable[[Any], bool]]) -> Check:
+def columns_of(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, list[Any]]:
+    """Return the values under each of these names that a row has at all, of the rows that have it."""
+    present = set[str]().union(*rows)
+    return {name: _column(rows, name) for name in names if name in present}
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), rows))  # most often all rows have it
+    except KeyError:
+        return [row[name] for row in rows if name in row]
+
+
+def _check(schema: Mapping[str, Any], passing: Callable[[Mapping[str, Any]], Check]) -> Check:
     """Return the check of one column."""
     kind = str(schema.get("type"))
     if kind not in _UNDERSTOOD or set(schema) - _UNDERSTOOD[kind]:
@@ -71,7 +80,7 @@ def _check(schema: Mapping[str, Any], passes: Callable[[Mapping[str, Any]], Call
         if set(values) != {"type"} or values["type"] not in _TYPES:
             raise ValueError("the values of a map have more than a type")
         return _map_check(_TYPES[values["type"]])
-    return _text_check(schema, passes(schema))
+    return _text_check(schema, passing(schema))
 
 
 def _map_check(types: frozenset[type]) -> Check:
@@ -83,7 +92,7 @@ def _map_check(types: frozenset[type]) -> Check:
     return check
 
 
-def _text_check(schema: Mapping[str, Any], passes: Callable[[Any], bool]) -> Check:
+def _text_check(schema: Mapping[str, Any], passes: Check) -> Check:
     shortest: int = schema.get("minLength", 0)
     longest: int = schema.get("maxLength", 2**31)
     only_length = not schema.keys() & {"pattern", "format"}
@@ -94,6 +103,6 @@ def _text_check(schema: Mapping[str, Any], passes: Callable[[Any], bool]) -> Che
         if only_length:
             lengths = set(map(len, column))
             return min(lengths) >= shortest and max(lengths) <= longest
-        return all(map(passes, set(column)))
+        return passes(column)
 
     return check

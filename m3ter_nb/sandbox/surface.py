@@ -17,10 +17,10 @@ import fastjsonschema
 
 from m3ter_nb.sandbox.answers import Refusal
 from m3ter_nb.sandbox.columns import Columns
-from m3ter_nb.sandbox.moments import is_date, is_moment
+from m3ter_nb.sandbox.moments import are_moments, is_date, is_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["Body", "Collection", "Singleton", "Surface", "load", "rule"]
 
@@ -91,10 +91,10 @@ def _compiled(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
     return compiled
 
 
-def _passing(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
-    """Return what says whether a value meets a schema."""
+def _passing(schema: Mapping[str, Any]) -> Callable[[Sequence[str]], bool]:
+    """Return what says whether all of a column of texts meet a schema."""
     if set(schema) == {"type", "format"} and schema["format"] == "date-time":
-        return is_moment  # every measurement has one of its own
+        return are_moments
     validate = _compiled(schema)
 
     @lru_cache(4_096)  # codes come again in each submission
@@ -105,7 +105,7 @@ def _passing(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
             return False
         return True
 
-    return passes
+    return lambda texts: all(map(passes, set(texts)))
 
 
 def _in_words(error: fastjsonschema.JsonSchemaValueException) -> str:

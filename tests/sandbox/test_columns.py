@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m3ter_nb.sandbox.columns import Columns
+from m3ter_nb.sandbox.columns import Columns, columns_of
 from m3ter_nb.sandbox.surface import _passing, load
 
 BODY = load().bodies["SubmitMeasurementsRequest"]
@@ -58,6 +58,12 @@ def schema_passes(value: Any) -> bool:
 @given(st.lists(good | rows | odd, max_size=3) | odd)
 def test_the_quick_check_and_the_schema_agree(measurements: Any) -> None:
     assert COLUMNS.hold(measurements) == schema_passes(measurements)
+
+
+def test_a_column_has_the_values_of_the_rows_that_have_one() -> None:
+    rows = [{"x": 1, "y": 2}, {"y": 3, "z": 4}, {"x": None, "y": 5}]
+
+    assert columns_of(rows, ["x", "y", "none"]) == {"x": [1, None], "y": [2, 3, 5]}
 
 
 @pytest.mark.parametrize("number", [0, 1, 1000, 1001])
