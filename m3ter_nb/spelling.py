@@ -96,6 +96,8 @@ def is_mask(text: str) -> bool:
 
     A mask among other words (``Visa •••• 4242``) is a text like any other.
     """
+    if not holds_mask(text):
+        return False
     bare = text.strip(_AROUND)
     head, mark, tail = bare.rpartition("?")
     if mark and "://" in head:  # of a signed URL all but the query is shown

@@ -7,14 +7,12 @@ import re
 __all__ = ["blames_the_token"]
 
 # A parameter, or what stands between two of them; what is quoted holds none. Nothing is gone through twice.
-_PIECE = re.compile(
-    r"""
+# A text: most logins end without a refusal, and to compile it takes as long as two modules.
+_PIECE = r"""(?xsa)
     (?P<name> [\w!\#$%&'*+.^`|~-]++ ) (?: [ \t]*+ = [ \t]*+ (?P<value> "(?:[^"\\]|\\.)*+"?+ | [^\s,"]++ ) )?+
     | "(?:[^"\\]|\\.)*+"?+
-    """,
-    re.ASCII | re.VERBOSE | re.DOTALL,
-)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+    """
+_ESCAPED = r"(?s)\\(.)"
 _LONGEST = 65_536
 
 
@@ -30,9 +28,9 @@ def blames_the_token(challenge: str | None) -> bool:
         return False
     return any(
         piece["name"] and piece["name"].lower() == "error" and _text_of(piece["value"]) == "invalid_token"
-        for piece in _PIECE.finditer(challenge[:_LONGEST])
+        for piece in re.finditer(_PIECE, challenge[:_LONGEST])
     )
 
 
 def _text_of(value: str | None) -> str:
-    return _ESCAPED.sub(r"\1", value or "").strip("\"' ").lower()
+    return re.sub(_ESCAPED, r"\1", value or "").strip("\"' ").lower()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from m3ter_nb.auth.variables import VARIABLES
 from m3ter_nb.errors import InvalidArgument
-from m3ter_nb.extras import missing_extra
 from m3ter_nb.views.card import SANDBOX, Card, make_card
 
 if TYPE_CHECKING:
@@ -48,7 +46,6 @@ def _refusal(kind: str, error: Exception) -> str:
     return f"%m3ter_sandbox {kind}: {error}"
 
 
-@dataclass(frozen=True, repr=False)
 class SandboxStatus(Card):
     """The sandbox of this kernel: a :class:`Card` with the sandbox at hand.
 
@@ -56,7 +53,16 @@ class SandboxStatus(Card):
         sandbox: the running :class:`m3ter_nb.sandbox.Sandbox`.
     """
 
-    sandbox: Sandbox | None = field(default=None)
+    def __init__(
+        self,
+        title: str,
+        lines: tuple[tuple[str, str], ...] = (),
+        notes: tuple[str, ...] = (),
+        badge: str = "",
+        sandbox: Sandbox | None = None,
+    ) -> None:
+        super().__init__(title, lines, notes, badge)
+        self.sandbox = sandbox
 
     @property
     def url(self) -> str:
@@ -114,6 +120,8 @@ class SandboxControl:
         try:
             from m3ter_nb.sandbox import Sandbox
         except ImportError as error:
+            from m3ter_nb.extras import missing_extra
+
             what = f"The sandbox needs {error.name}, which is not installed"
             raise missing_extra(what, "sandbox") from None
         lifetime = _DOCUMENTED_LIFETIME if token_lifetime is None else token_lifetime

@@ -6,7 +6,6 @@ the same facts in the same layout (``form/form.css``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final
 
@@ -50,9 +49,10 @@ _VALUE: Final = (
 )
 
 
-@dataclass(frozen=True, repr=False)
 class Card:
     """A title and a few lines, with a text and an HTML view of the same facts.
+
+    No dataclass: to make one takes a hundredth of a first login.
 
     Attributes:
         title: one sentence.
@@ -61,10 +61,17 @@ class Card:
         badge: a word beside the title, such as the type of an organization; ``""`` for none.
     """
 
-    title: str
-    lines: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-    badge: str = ""
+    def __init__(
+        self,
+        title: str,
+        lines: tuple[tuple[str, str], ...] = (),
+        notes: tuple[str, ...] = (),
+        badge: str = "",
+    ) -> None:
+        self.title = title
+        self.lines = lines
+        self.notes = notes
+        self.badge = badge
 
     def __repr__(self) -> str:
         labels = [spell_out(label) for label, _ in self.lines]

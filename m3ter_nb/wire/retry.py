@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from random import SystemRandom
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from urllib3 import exceptions as u3
 from urllib3.util.retry import Retry
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Retrier", "RetryPolicy", "retry_after"]
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """How often and how patiently a request is repeated.
 
     Attributes:
