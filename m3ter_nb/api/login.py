@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from m3ter_nb.api.session import M3terSession
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.grant import fetch_token
-from m3ter_nb.auth.search import recall, search
+from m3ter_nb.auth.search import search
 from m3ter_nb.auth.settings import find_settings, read_environ
 from m3ter_nb.auth.source import DEFAULT_MARGIN, TokenSource, check_margin
 from m3ter_nb.auth.token import Token, ready_token
@@ -160,6 +160,8 @@ def open_session(
 
 def _found(profile: str | None, dotenv: str | PathLike[str] | None) -> Settings:
     if profile is not None:
+        from m3ter_nb.auth.bound import recall
+
         return recall(profile)
     return search() if dotenv is None else find_settings(dotenv=dotenv)
 

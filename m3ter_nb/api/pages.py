@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from m3ter_nb.api.addresses import merge_queries, query_by_name
-from m3ter_nb.api.doubts import tell_doubts
 from m3ter_nb.api.operations import largest_page
 from m3ter_nb.errors import InvalidArgument, UnexpectedAnswer
 
@@ -53,6 +52,8 @@ class Pages:
     """
 
     def __init__(self, session: Reader, path: str, params: Any, filters: dict[str, Any]) -> None:
+        from m3ter_nb.api.doubts import tell_doubts
+
         session.url(path)  # or nobody says what is wrong with it
         self._session = session
         self._path = path

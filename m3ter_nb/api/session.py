@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Never, Self, Unpack
 from urllib.parse import urlsplit
 
 from m3ter_nb.api.addresses import agree_on_org_id, measures, merge_queries, url_of
-from m3ter_nb.api.doubts import tell_doubts
 from m3ter_nb.api.operations import METHODS, safe_to_repeat
 from m3ter_nb.api.pages import Items, Pages
 from m3ter_nb.auth.signed_call import send_signed
@@ -293,12 +292,15 @@ class M3terSession:
         """
         return self._request(method, path, params, json)
 
-    def _request(self, method: str, path: str, params: Any = None, json: Any = None) -> Any:
+    def _request(self, method: str, path: Any, params: Any = None, json: Any = None) -> Any:
         method = str(method).upper()
         if method not in METHODS:
             raise InvalidArgument(f"The methods of the m3ter API are {', '.join(METHODS)}.")
         params = settle_query(params)
-        tell_doubts(method, path, params, json)
+        if params or json is not None or (isinstance(path, str) and "?" in path):
+            from m3ter_nb.api.doubts import tell_doubts
+
+            tell_doubts(method, path, params, json)
         return self.decode(self.exchange(method, path, params, json))
 
     @without_frames

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Self
 
+from m3ter_nb.auth.binder import on_binder
 from m3ter_nb.auth.variables import HOST_VARIABLE, KEY_VARIABLE, ORG_VARIABLE, SECRET_VARIABLE, TOKEN_VARIABLE
 from m3ter_nb.hiding import without_frames
 from m3ter_nb.spelling import with_literal_repr
@@ -25,10 +26,8 @@ from m3ter_nb.spelling import with_literal_repr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PlatformSecrets", "not_the_user_s", "on_binder", "platform_secrets"]
+__all__ = ["PlatformSecrets", "not_the_user_s", "platform_secrets"]
 
-# Set by BinderHub in every session (https://binderhub.readthedocs.io, "environment variables").
-_BINDER_VARIABLES = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL")
 _DATABRICKS_SCOPE = "m3ter"
 
 
@@ -151,11 +150,6 @@ def not_the_user_s() -> str:
     if sys.platform == "emscripten":
         return "a page in the browser has no keychain: real credentials do not belong here"
     return ""
-
-
-def on_binder() -> bool:
-    """Whether this is a Binder session, where no real secret belongs."""
-    return any(os.environ.get(name) for name in _BINDER_VARIABLES)
 
 
 class _Caught:

@@ -7,37 +7,26 @@ where somebody can answer. A set is taken whole from one place.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from m3ter_nb.auth.keychain import KEYCHAIN, Keychain
-from m3ter_nb.auth.platforms import platform_secrets
-from m3ter_nb.auth.profiles import (
-    DEFAULT_PROFILE,
-    PROFILE_VARIABLE,
-    checked_profile,
-    profiles,
-    unknown_profile,
-)
-from m3ter_nb.auth.settings import ENVIRONMENT, Settings, find_settings, read_environ, settings_of
-from m3ter_nb.errors import KeychainUnavailable
+from m3ter_nb.auth.settings import find_settings
 from m3ter_nb.hiding import without_frames
-from m3ter_nb.wire.hosts import DEFAULT_BASE_URL
-from m3ter_nb.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["recall", "search"]
+    from m3ter_nb.auth.settings import Settings
+
+__all__ = ["search"]
 
 
 @without_frames
-def search(environ: Mapping[str, str] | None = None, *, keychain: Keychain | None = KEYCHAIN) -> Settings:
+def search(environ: Mapping[str, str] | None = None, *, take_remembered: bool = True) -> Settings:
     """Find what to log in with, without asking anybody.
 
     Args:
         environ: variables to read instead of ``os.environ``.
-        keychain: where profiles are remembered; None to take none, for a login that is to be remembered itself.
+        take_remembered: whether a remembered profile will do; not for a login that is to be remembered itself.
 
     Returns:
         The first complete set. Where there is none: what is known of host and organization, for a form.
@@ -51,84 +40,6 @@ def search(environ: Mapping[str, str] | None = None, *, keychain: Keychain | Non
     known = find_settings(environ)
     if known.complete:
         return known
-    platform = platform_secrets()
-    if platform is not None:
-        known = replace(known, notes=(*known.notes, *([platform.trouble] if platform.trouble else ())))
-        given = settings_of(platform.values, platform.source)
-        if given is not None:
-            given = replace(given, base_url=given.base_url or DEFAULT_BASE_URL, bound=True)
-            return _instead_of(known, given, environ)
-    if keychain is None:
-        return known
-    named = environ.get(PROFILE_VARIABLE, "")
-    try:
-        remembered = _read(checked_profile(named or DEFAULT_PROFILE), keychain)
-    except KeychainUnavailable as error:
-        # Nobody who has remembered nothing needs to hear that there is no keychain; one that is locked may hold it.
-        worth_saying = error.locked or named or DEFAULT_PROFILE in _names()
-        note = (f"The remembered profile was not read: {error}.",) if worth_saying else ()
-        return replace(known, notes=(*known.notes, *note))
-    if remembered is None and named:
-        raise unknown_profile(f"{PROFILE_VARIABLE} names a profile that is not remembered")
-    if remembered is None:
-        gone = ("The keychain no longer holds the profile default.",) if DEFAULT_PROFILE in _names() else ()
-        return replace(known, notes=(*known.notes, *gone))
-    return _instead_of(known, remembered, environ)
+    from m3ter_nb.auth.bound import look_further
 
-
-@without_frames
-def recall(
-    profile: str, environ: Mapping[str, str] | None = None, *, keychain: Keychain = KEYCHAIN
-) -> Settings:
-    """Return the login that is remembered as a profile, whatever the environment holds.
-
-    Args:
-        profile: its name.
-        environ: variables to read instead of ``os.environ``; a host that they name must be the remembered one.
-        keychain: where it is remembered.
-
-    Raises:
-        InvalidArgument: no profile can have this name.
-        CredentialsMissing: none has.
-        KeychainUnavailable: the keychain is not there, or locked.
-        UnsafeDestination: the environment names another host than the remembered one.
-    """
-    try:
-        remembered = _read(checked_profile(profile), keychain)
-    except KeychainUnavailable as error:
-        first = "Unlock it and run this again, or set" if error.locked else "Set"
-        raise KeychainUnavailable(
-            f"The profile cannot be read: {error}. {first} M3TER_API_KEY and M3TER_API_SECRET in the environment or in a "
-            f".env file, and leave {option('profile')} out.",
-            locked=error.locked,
-        ) from None
-    if remembered is None:
-        raise unknown_profile("No profile of that name is remembered")
-    return _instead_of(Settings(), remembered, os.environ if environ is None else environ)
-
-
-def _read(profile: str, keychain: Keychain) -> Settings | None:
-    entry = keychain.read(profile)
-    if entry is None:
-        return None
-    return Settings(
-        credentials=entry.credentials,
-        org_id=entry.org_id,
-        base_url=entry.base_url,
-        source=entry.credentials.source,
-        base_url_source=entry.credentials.source,
-        bound=True,
-        profile=profile,
-    )
-
-
-def _instead_of(known: Settings, bound: Settings, environ: Mapping[str, str]) -> Settings:
-    """Take bound credentials where others only named a host: the environment's must agree, a file's is passed over."""
-    bound.refuse_other_host(read_environ(environ).base_url)
-    of_file = known.base_url_source not in ("", ENVIRONMENT) and known.base_url != bound.base_url
-    note = f"The host that {known.base_url_source} names was passed over: {bound.source} goes to {bound.base_url}."
-    return replace(bound, notes=(*known.notes, *bound.notes, *([note] if of_file else ())))
-
-
-def _names() -> list[str]:
-    return [profile.name for profile in profiles()]
+    return look_further(known, environ, take_remembered=take_remembered)

@@ -8,13 +8,11 @@ came with somebody's repository cannot send your key elsewhere.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, NamedTuple, Never
 
 from m3ter_nb.auth.cleaning import BASE_URL, ORG_ID, Kind, clean
 from m3ter_nb.auth.credentials import Credentials
-from m3ter_nb.auth.env_file import EnvFile, find_dotenv, read_dotenv
 from m3ter_nb.auth.token import Token
 from m3ter_nb.auth.variables import (
     HOST_VARIABLE,
@@ -39,14 +37,15 @@ from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, checked_base_url
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from m3ter_nb.auth.env_file import EnvFile
+
 __all__ = ["ENVIRONMENT", "Settings", "find_host", "find_settings", "read_environ", "settings_of"]
 
 ENVIRONMENT = "the environment"
 
 
 @with_literal_repr
-@dataclass(frozen=True, slots=True, repr=False)
-class Settings:
+class Settings(NamedTuple):
     """What one source says, all of it from one place.
 
     Attributes:
@@ -87,8 +86,7 @@ class Settings:
         asked_host, of_host = _given(base_url, BASE_URL)
         self.refuse_other_host(asked_host)
         asked_org, of_org = _given(org_id, ORG_ID)
-        return replace(
-            self,
+        return self._replace(
             base_url=asked_host or self.base_url,
             base_url_source="the arguments" if asked_host else self.base_url_source,
             org_id=asked_org or self.org_id,
@@ -112,8 +110,8 @@ class Settings:
 
     def with_credentials(self, credentials: Credentials) -> Settings:
         """Return host and organization with credentials that were handed over or typed."""
-        return replace(
-            self, credentials=credentials, token=None, source=credentials.source, bound=False, profile=""
+        return self._replace(
+            credentials=credentials, token=None, source=credentials.source, bound=False, profile=""
         )
 
     def __repr__(self) -> str:
@@ -154,6 +152,8 @@ def find_settings(
     settings = environment.complete()
     if settings is not None:
         return settings
+    from m3ter_nb.auth.env_file import EnvFile, find_dotenv
+
     found = find_dotenv(pipes=pipes) if search_dotenv else EnvFile("", {}, ())
     if found.fault:
         raise CredentialsMissing(found.fault)
@@ -176,6 +176,8 @@ def find_host(environ: Mapping[str, str] | None = None) -> Settings:
     Args:
         environ: variables to read instead of ``os.environ``.
     """
+    from m3ter_nb.auth.env_file import find_dotenv
+
     environment = _Place(os.environ if environ is None else environ, ENVIRONMENT)
     return environment.over(_Place.of_file(find_dotenv()).known())
 
@@ -210,6 +212,8 @@ def settings_of(values: Mapping[str, str], source: str) -> Settings | None:
 
 
 def _of_named_file(dotenv: str | os.PathLike[str]) -> Settings:
+    from m3ter_nb.auth.env_file import read_dotenv
+
     path = str(Path(dotenv))
     file = _Place(read_dotenv(dotenv), path)
     settings = file.complete()
@@ -268,13 +272,12 @@ class _Place:
 
     def known(self) -> Settings:
         """Return what it says of host and organization."""
-        return replace(self._settings(None, None, ()), source="")
+        return self._settings(None, None, ())._replace(source="")
 
     def over(self, settings: Settings) -> Settings:
         """Put its host and organization id over those of a weaker place."""
         known = self.known()
-        return replace(
-            settings,
+        return settings._replace(
             org_id=known.org_id or settings.org_id,
             base_url=known.base_url or settings.base_url,
             base_url_source=known.base_url_source or settings.base_url_source,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.credentials import Credentials
@@ -160,7 +159,7 @@ class FormLogin:
     def _move_to_sandbox(self) -> Sandbox:
         """Log in to the kernel's sandbox from now on, started if it does not run."""
         sandbox = self._twin.start()
-        self._options = replace(self._options, base_url=sandbox.url, org_id=None)
+        self._options = self._options._replace(base_url=sandbox.url, org_id=None)
         self._known = Settings()
         self.widget.set_host(self._options.host_with(self._known))
         self.widget.offer_demo(self._use_demo)

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from m3ter_nb.auth.binder import on_binder
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -102,6 +104,4 @@ def no_place_for_secrets() -> str:
     """Return ``"page"`` in a browser page, ``"binder"`` in a Binder session; ``""`` where real secrets may be."""
     if in_page():
         return "page"
-    from m3ter_nb.auth.platforms import on_binder
-
     return "binder" if on_binder() else ""

@@ -6,17 +6,12 @@ terminal; otherwise an error that names the variables to set. Never a form that 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from m3ter_nb.auth.keychain import KEYCHAIN
-from m3ter_nb.auth.profiles import DEFAULT_PROFILE, default_profile, unknown_profile
-from m3ter_nb.auth.profiles import forget as forget_profile
-from m3ter_nb.auth.search import recall, search
+from m3ter_nb.auth.search import search
 from m3ter_nb.auth.settings import Settings, find_host, find_settings
 from m3ter_nb.errors import CredentialsMissing, M3terError, NotLoggedIn
-from m3ter_nb.notebook.by_prompt import ask_credentials, confirm_host
 from m3ter_nb.notebook.login_options import keep_login
 from m3ter_nb.notebook.logins import DEFAULT_NAME
 from m3ter_nb.notebook.status import login_card, login_sentence
@@ -177,6 +172,8 @@ class LoginFlow:
             CredentialsMissing: no profile of that name is remembered.
             KeychainUnavailable: the keychain is not there, or did not take it out.
         """
+        from m3ter_nb.auth.profiles import default_profile
+
         forgotten = "" if forget is None else self._forget_profile(name, forget)
         was_there = self._logins.remove(name)
         option = f" --name {name}" if was_there and name != DEFAULT_NAME else ""
@@ -197,6 +194,9 @@ class LoginFlow:
         self._say(" ".join(filter(None, ("" if forgotten and not was_there else said, forgotten, again))))
 
     def _forget_profile(self, name: str, profile: str) -> str:
+        from m3ter_nb.auth.profiles import DEFAULT_PROFILE, unknown_profile
+        from m3ter_nb.auth.profiles import forget as forget_profile
+
         login = self._logins.find(name)
         profile = profile or (login.profile if login is not None else "") or DEFAULT_PROFILE
         if not forget_profile(profile):
@@ -252,6 +252,8 @@ class LoginFlow:
             )
 
     def _by_prompt(self, options: LoginOptions, known: Settings, front_end: FrontEnd) -> None:
+        from m3ter_nb.notebook.by_prompt import ask_credentials, confirm_host
+
         if not front_end.prompts:
             raise CredentialsMissing(f"Nobody can answer a prompt here: {_VARIABLES_TO_SET}.")
         why = options.why_host(known)
@@ -287,7 +289,7 @@ class LoginFlow:
         """Say now what was mended or passed over: a form would say it where nobody looks."""
         for note in settings.notes:
             self._say(note)
-        return replace(settings, notes=())
+        return settings._replace(notes=())
 
     def _open(self, settings: Settings, options: LoginOptions, *, typed: bool) -> Login:
         """Make the token request, bind the names, and say so."""
@@ -305,9 +307,11 @@ def _find(options: LoginOptions) -> Settings:
     if options.way == "env":
         return find_settings(dotenv=options.dotenv)
     if options.profile is not None and not options.remember:
+        from m3ter_nb.auth.bound import recall
+
         return recall(options.profile)
     # What is to be remembered does not come from the keychain.
-    return search(keychain=None if options.remember else KEYCHAIN)
+    return search(take_remembered=not options.remember)
 
 
 def _advice(form: FormLogin, front_end: FrontEnd) -> str:

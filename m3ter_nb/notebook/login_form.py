@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.settings import read_environ
@@ -41,7 +40,7 @@ def login_form(
     asked: object = base_url
     is_named = asked is not None and not (isinstance(asked, str) and not asked)
     options = LoginOptions(base_url=checked_base_url(base_url) if is_named else None)
-    known = replace(read_environ(), notes=())
+    known = read_environ()._replace(notes=())
     logins = Logins(None)
     told: list[M3terSession] = []
 

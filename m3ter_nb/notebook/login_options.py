@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from m3ter_nb.api.login import open_session
-from m3ter_nb.auth.profiles import DEFAULT_PROFILE, PROFILE_VARIABLE, remember
 from m3ter_nb.auth.source import DEFAULT_MARGIN
 from m3ter_nb.wire.hosts import DEFAULT_BASE_URL, is_loopback
 from m3ter_nb.wire.transport import DEFAULT_MAX_ANSWER_BYTES, DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LoginOptions", "keep_login"]
 
 
-@dataclass(frozen=True)
-class LoginOptions:
+class LoginOptions(NamedTuple):
     """What was asked for.
 
     Attributes:
@@ -98,6 +95,8 @@ class LoginOptions:
 
 def keep_login(options: LoginOptions, login: Login, credentials: Credentials | None) -> str:
     """Remember a login that has just succeeded, as its options say; return the sentence that says what was kept."""
+    from m3ter_nb.auth.profiles import DEFAULT_PROFILE, PROFILE_VARIABLE, remember
+
     session = login.session
     token = session.source.current
     kept = remember(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from m3ter_nb.auth.profiles import profiles
 from m3ter_nb.auth.token import time_left
 from m3ter_nb.notebook.logins import DEFAULT_NAME, name_option
 from m3ter_nb.views.card import TIME_LEFT, UNKNOWN, Card, make_card
@@ -83,6 +82,8 @@ def status_of(
 
 
 def _remembered() -> tuple[str, ...]:
+    from m3ter_nb.auth.profiles import profiles
+
     known = ", ".join(f"{profile.name} ({urlsplit(profile.host).netloc})" for profile in profiles())
     return (f"Remembered profiles: {known}.",) if known else ()
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.display import display, publish_display_data
 
-from m3ter_nb.auth.profiles import checked_profile
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook import front_end
 from m3ter_nb.notebook.log_in import Desk, LoginFlow, LoginHandle
@@ -120,6 +119,8 @@ class Workbench:
         if len(ways) > 1:
             raise InvalidArgument(f"--{' and --'.join(ways)} exclude each other; choose one.")
         if arguments.profile is not None:
+            from m3ter_nb.auth.profiles import checked_profile
+
             checked_profile(arguments.profile)
             if ways and ways != ["form"] and not arguments.remember:
                 raise InvalidArgument(

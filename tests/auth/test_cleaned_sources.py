@@ -16,8 +16,8 @@ import m3ter_nb
 from keychains import MemoryKeyring
 from m3ter_nb.__main__ import main
 from m3ter_nb.auth import platforms
+from m3ter_nb.auth.bound import recall
 from m3ter_nb.auth.platforms import platform_secrets
-from m3ter_nb.auth.search import recall
 from m3ter_nb.auth.settings import find_settings
 from m3ter_nb.notebook.by_prompt import ask_credentials
 from worn import WORN, in_full_width

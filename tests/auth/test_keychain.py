@@ -25,10 +25,12 @@ from keychains import (
     RaisingKeyring,
 )
 from m3ter_nb.auth import keychain as keychain_module
+from m3ter_nb.auth.bound import look_further, recall
 from m3ter_nb.auth.credentials import Credentials
 from m3ter_nb.auth.keychain import Keychain
 from m3ter_nb.auth.profiles import Profile, forget, profiles, remember
-from m3ter_nb.auth.search import recall, search
+from m3ter_nb.auth.search import search
+from m3ter_nb.auth.settings import Settings
 from m3ter_nb.errors import (
     CredentialsMissing,
     InvalidArgument,
@@ -338,7 +340,7 @@ def test_a_locked_keychain_is_not_an_absent_one_and_a_late_answer_serves_the_nex
     backend.asked = 0
     keychain = Keychain(timeout=0.05)
 
-    settings = search({}, keychain=keychain)
+    settings = look_further(Settings(), {}, keychain, take_remembered=True)
 
     assert not settings.complete
     assert "did not answer within 0.05 s" in settings.notes[0]
@@ -351,7 +353,7 @@ def test_a_locked_keychain_is_not_an_absent_one_and_a_late_answer_serves_the_nex
     answer = waiting.get(timeout=5)
     assert repr(answer.text) == "<sealed>"
     waiting.put(answer)
-    assert reveal(search({}, keychain=keychain)) == "5ecret-one"
+    assert reveal(look_further(Settings(), {}, keychain, take_remembered=True)) == "5ecret-one"
     assert backend.asked == 1
 
 

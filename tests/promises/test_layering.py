@@ -34,6 +34,17 @@ HEAVY = (
 )
 
 
+# What loading imports of ours, beside the packages themselves; and what the first login adds.
+LOADED = {f"notebook.{name}" for name in ("completion", "idle", "magics", "options", "question")}
+FOR_A_LOGIN = {
+    "api": "addresses facts login operations pages session",
+    "auth": "binder challenge cleaning credentials grant search settings signed_call source token variables",
+    "notebook": "front_end log_in login_options logins status twin workbench",
+    "views": "card",
+    "wire": "answer body bounds causes certificates clock connections digits encoding failures hosts proxies retry "
+    "statuses transport",
+}
+
 _SHELL = (
     "from IPython.core.interactiveshell import InteractiveShell\n"
     "shell = InteractiveShell.instance(history_length=0)\n"
@@ -75,16 +86,7 @@ def test_loading_the_extension_imports_only_the_shell() -> None:
 
 def test_loading_the_extension_imports_no_more_of_ours_than_a_shell_must_know() -> None:
     """Each module costs a twentieth of what loading may: what is needed later is imported later."""
-    assert ours_after(_SHELL) == {
-        "m3ter_nb",
-        "notebook",
-        "notebook.completion",
-        "notebook.idle",
-        "notebook.magics",
-        "notebook.options",
-        "notebook.question",
-        "wording",
-    }
+    assert ours_after(_SHELL) == LOADED | {"m3ter_nb", "notebook", "wording"}
 
 
 def test_a_script_does_without_ipython_and_widgets(sandbox_environ: object) -> None:
@@ -93,6 +95,15 @@ def test_a_script_does_without_ipython_and_widgets(sandbox_environ: object) -> N
 
 def test_a_login_from_the_environment_imports_no_widgets(sandbox_environ: object) -> None:
     assert imported_by(f"{_SHELL}shell.run_line_magic('m3ter_login', '')") == {"IPython", "urllib3"}
+
+
+def test_a_login_from_the_environment_imports_no_more_of_ours_than_it_needs(sandbox_environ: object) -> None:
+    """Forms, prompts, doubts, refusals, and where else credentials may be, are imported by the login that needs them."""
+    loaded = {name for name in ours_after(f"{_SHELL}shell.run_line_magic('m3ter_login', '')") if "." in name}
+
+    assert loaded == LOADED | {
+        f"{wing}.{room}" for wing, rooms in FOR_A_LOGIN.items() for room in rooms.split()
+    }
 
 
 def test_the_public_names_are_there_and_no_others() -> None:
