@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import itertools
 import os
 import sys
 from pathlib import Path
@@ -43,8 +42,9 @@ _PLACES = ("BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST", "BINDER_REPO_URL", "XDG_
 _LEAKY = (*VARIABLES, "M3TER_PROFILE", "NETRC", *_PLACES)
 # No test touches the developer's own keychain; those of the keychain bring one.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
-_homes = itertools.count(1)
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_HIDDEN = ("HOME", *_LEAKY, *_PROXIES, *(name.lower() for name in _PROXIES))
+_homes = [0]
 
 
 def pytest_collection_finish() -> None:
@@ -74,21 +74,27 @@ def pytest_make_collect_report() -> Iterator[Any]:
     return _as_failure((yield))
 
 
-@pytest.fixture
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a home folder with nothing in it, which is the working directory, too."""
-    path = tmp_path_factory.getbasetemp() / f"home-{next(_homes)}"  # mktemp() takes as long as a short test
-    path.mkdir()
-    return path
+def _empty_home(folder: Path) -> Path:
+    """Return a folder with nothing in it: the last test's, where that left nothing; to make one takes as long as a test."""
+    home = folder / f"home-{_homes[0]}"
+    if not home.is_dir() or any(home.iterdir()):
+        _homes[0] += 1
+        home = folder / f"home-{_homes[0]}"
+        home.mkdir()
+    return home
 
 
 @pytest.fixture(autouse=True)
-def clean_environ(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """Hide the developer's own credentials, proxies, netrc and .env."""
-    for name in (*_LEAKY, *_PROXIES, *(name.lower() for name in _PROXIES)):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.chdir(home)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Go to an empty home folder, from which the developer's own credentials, proxies, netrc and .env are not seen."""
+    before = Path.cwd()
+    hidden = {name: os.environ.pop(name) for name in _HIDDEN if name in os.environ}
+    home = _empty_home(tmp_path_factory.getbasetemp())
+    os.environ["HOME"] = str(home)
+    os.chdir(home)
+    yield home
+    os.chdir(before)
+    os.environ.update(hidden)
 
 
 @pytest.fixture
@@ -112,12 +118,12 @@ def sandbox_environ(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbo
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+def shell(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[InteractiveShell]:
     """Return an IPython shell without history file, with the extension loaded; unloaded afterwards."""
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
-    monkeypatch.setitem(os.environ, "IPYTHONDIR", str(Path.home() / ".ipython"))
+    monkeypatch.setenv("IPYTHONDIR", str(home.parent / "ipython"))  # one for all: nothing is kept there
     InteractiveShell.clear_instance()
     # Without colours a traceback takes a quarter of the time, and no mark in it is cut by an escape sequence.
     config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})

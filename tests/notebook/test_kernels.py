@@ -91,7 +91,7 @@ class Kernel:
 
 
 @pytest.fixture
-def kernel(clean_environ: None) -> Iterator[Kernel]:
+def kernel(home: Path) -> Iterator[Kernel]:
     """Return a running kernel with the extension loaded."""
     running = Kernel()
     running.run("%load_ext m3ter_nb")
@@ -129,7 +129,7 @@ def form_of(published: list[dict[str, Any]]) -> str:
     return str(views[0])
 
 
-def test_a_kernel_without_stdin_fails_with_the_variables_to_set(clean_environ: None) -> None:
+def test_a_kernel_without_stdin_fails_with_the_variables_to_set(home: Path) -> None:
     notebook = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_code_cell("%load_ext m3ter_nb\n%m3ter_login"),
@@ -146,9 +146,7 @@ def test_a_kernel_without_stdin_fails_with_the_variables_to_set(clean_environ: N
     assert len(output.traceback) == 1
 
 
-def test_papermill_stops_at_the_first_use_of_a_form_that_nobody_fills(
-    clean_environ: None, tmp_path: Path
-) -> None:
+def test_papermill_stops_at_the_first_use_of_a_form_that_nobody_fills(home: Path, tmp_path: Path) -> None:
     notebook = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_code_cell("%load_ext m3ter_nb\n%m3ter_login --form"),

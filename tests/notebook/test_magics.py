@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -807,7 +808,8 @@ def test_unload_takes_back_everything(shell: InteractiveShell) -> None:
     assert not [name for name in os.environ if name.startswith("M3TER_")]
     assert shell.Completer.custom_matchers == []
     assert "M3terMagics" not in [type(item).__name__ for item in shell.configurables]
-    fresh = Plain()
+    fresh = Plain(config=shell.config)
+    atexit.unregister(fresh.atexit_operations)
     for event in ("pre_run_cell", "post_run_cell"):
         assert len(shell.events.callbacks[event]) == len(fresh.events.callbacks[event])
 
