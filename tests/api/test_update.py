@@ -464,6 +464,7 @@ def test_a_conflict_shows_what_somebody_else_changed_and_overwrites_nothing(
     assert session.get(at(account))["name"] == "Acme"
 
 
+@pytest.mark.slow
 def test_concurrent_changes_of_other_fields_lose_none(session: M3terSession, account: dict[str, Any]) -> None:
     """Every writer that met a conflict tries again, as its message says; nothing is lost in between."""
     from concurrent.futures import ThreadPoolExecutor

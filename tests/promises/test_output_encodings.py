@@ -146,6 +146,7 @@ def test_a_session_and_its_login_can_be_printed(
     assert b"M3terSession(" in stdout.getvalue()
 
 
+@pytest.mark.slow
 def test_every_value_that_says_how_it_is_shown_is_among_these() -> None:
     root = Path(m3ter_nb.__file__).parent
     shown = {

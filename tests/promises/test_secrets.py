@@ -434,6 +434,7 @@ def test_a_refused_login_shows_no_secret(watch: Watch, sandbox: Sandbox) -> None
     fails(watch, "%m3ter_login")
 
 
+@pytest.mark.slow
 def test_a_login_for_another_organization_shows_neither_secret_nor_token(watch: Watch) -> None:
     fails(watch, "%m3ter_login --org-id 81c49a54-dfcd-4da5-bbf3-d2885ec025dd")
 

@@ -489,7 +489,7 @@ def test_nothing_of_the_sandbox_hangs_in_a_forked_child_and_the_parent_s_data_st
     holding = threading.Thread(target=hold)
     holding.start()
     assert inside.wait(10)
-    threading.Timer(0.5, done.set).start()  # the child of a call needs the parent to answer
+    threading.Timer(0.1, done.set).start()  # the child of a call needs the parent to answer
     in_child = in_a_child(lambda: f"done {work(sandbox_environ)}")
     holding.join()
 

@@ -440,6 +440,7 @@ def test_a_query_that_makes_no_sense_is_400(api: Client, wrong: dict[str, Any]) 
     assert api.post("usage/query", {**YEAR, **wrong}).status_code == 400
 
 
+@pytest.mark.slow
 def test_a_query_that_is_too_much_for_sqlite_is_400(api: Client, meter_id: str) -> None:
     region = {"meterId": meter_id, "fieldCode": "region", "values": ["eu"]}
     codes = [{**region, "fieldCode": f"region{number}"} for number in range(3_000)]

@@ -78,6 +78,7 @@ SAME_KEYS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "groups"), [(BY_UID, SAME), (BY_KEY, SAME_KEYS)], ids=["uid", "key"])
 def test_an_id_has_one_uid_whatever_its_type_and_no_other_id_has_it(
     columns: Columns, groups: list[list[Any]]
