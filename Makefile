@@ -15,6 +15,10 @@ WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --dist worksteal
 # Left out whole: to import Dask or a browser takes a second of each worker, for a handful of quick tests.
 NOT_QUICK := $(addprefix --ignore=tests/,browser front_ends lite usage/test_dask.py usage/test_dask_joining.py)
+QUICK := $(PYTEST) -q -p no:xdist --hypothesis-profile=brief \
+	-m "not browser and not notebook and not network and not more and not slow" $(NOT_QUICK)
+# Takes about as long as all the others, new folders among them.
+HALF := $(addprefix tests/,sandbox usage wire)
 SEEDS ?= 20
 # The page is built in an environment of its own.
 LITE := build/venv-lite
@@ -35,11 +39,10 @@ demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what i
 	@$(BIN)/python -m nbconvert --to markdown --execute --stdout --log-level=ERROR \
 		--NbConvertBase.display_data_priority=text/plain $(NOTEBOOK)
 
-quick: $(VENV)/.test  ## run the linters and every test that needs no browser, notebook or network and is not slow (a minute and a half on two cores)
+quick: $(VENV)/.test  ## run the linters and every test that needs no browser, notebook or network and is not slow (a minute on two cores)
 	$(BEGIN)$@
-	$(MAKE) --no-print-directory check & checks=$$!; \
-		$(PYTEST) -q $(PARALLEL) $(NOT_QUICK) --hypothesis-profile=brief -m "not browser and not notebook and not network and not more and not slow"; tests=$$?; \
-		wait $$checks && exit $$tests
+	$(BIN)/python tests/helpers/side_by_side.py '$(MAKE) --no-print-directory check' \
+		'$(QUICK) $(HALF)' '$(QUICK) $(addprefix --ignore=,$(HALF))'
 	$(END)
 
 test: time-of-test check browser  ## run what CI runs on every change: linters, tests, browsers, notebooks
@@ -59,7 +62,7 @@ seeds: $(VENV)/.test  ## run the tests on random data with SEEDS other seeds
 
 time-of-test:
 	$(BEGIN)test
-	@echo "make test takes about 20 minutes on two cores; make quick one and a half."
+	@echo "make test takes about 20 minutes on two cores; make quick one."
 
 time-of-more:
 	$(BEGIN)test-more
