@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from m3ter_nb.api.facts import METHODS, find
 
@@ -28,12 +29,15 @@ def reads_only(method: str, path: str) -> bool:
     return method == "GET" or (method == "POST" and any(mark in f"/{path}" for mark in _READING_POSTS))
 
 
-def safe_to_repeat(method: str, path: str, json: Any) -> bool:
+def safe_to_repeat(method: str, url: str, json: Any) -> bool:
     """Tell whether a call may be sent twice.
 
     An idempotent one, one that only reads, and measurements: m3ter drops the second of two with the same uid.
     """
-    if method in _IDEMPOTENT or reads_only(method, path):
+    if method in _IDEMPOTENT:
+        return True
+    path = urlsplit(url).path
+    if reads_only(method, path):
         return True
     if not path.endswith("/measurements") or not isinstance(json, dict):
         return False

@@ -328,7 +328,7 @@ class M3terSession:
             query=query_of(params),
             body=body,
             headers=_JSON if body is not None else None,
-            repeatable=safe_to_repeat(method, urlsplit(url).path, json),
+            repeatable=safe_to_repeat(method, url, json),
         )
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             from m3ter_nb.api.refusals import explain

@@ -5,7 +5,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from m3ter_nb.auth.token import bearer
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from m3ter_nb.auth.source import TokenSource
     from m3ter_nb.auth.token import Token
     from m3ter_nb.wire.answer import Answer
@@ -34,7 +38,7 @@ def send_signed(
         ConnectionFailed, UnsafeDestination: as :meth:`Transport.send`.
     """
     token = source.token()
-    answer = transport.send(method, url, authorization=source.authorization, **request)
+    answer = transport.send(method, url, authorization=_signing(source, token), **request)
     if answer.status in REFUSED:
         call, challenge = f"{method} {url}", answer.headers.get("WWW-Authenticate")
         newer = source.after_refusal(token, challenge, call=call)
@@ -43,3 +47,9 @@ def send_signed(
             source.note_answer(call, challenge, refused=answer.status in REFUSED)
             return answer, newer
     return answer, token
+
+
+def _signing(source: TokenSource, token: Token) -> Callable[[], str]:
+    """Return what signs the first attempt with a token, and each later one with a token that is good by then."""
+    first = [bearer(token)]
+    return lambda: first.pop() if first else source.authorization()

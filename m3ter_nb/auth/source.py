@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from m3ter_nb.auth.challenge import blames_the_token
-from m3ter_nb.auth.token import Token, time_left
+from m3ter_nb.auth.token import Token, bearer, time_left
 from m3ter_nb.errors import (
     ConnectionTimeout,
     InvalidArgument,
@@ -23,12 +23,13 @@ from m3ter_nb.errors import (
     NotLoggedIn,
     TokenExpired,
 )
-from m3ter_nb.hiding import Hidden
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment, is_seconds
 from m3ter_nb.wording import either
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from m3ter_nb.hiding import Hidden
 
 __all__ = ["DEFAULT_MARGIN", "TokenSource", "check_margin"]
 
@@ -140,7 +141,8 @@ class TokenSource:
     def near_end(self) -> bool:
         """Whether the present token is within the margin of its end, or past it."""
         left = self._token.seconds_left if self._token is not None else 0.0
-        return left is not None and left <= self.margin
+        # The margin of a token is this one or less, and takes longer to find.
+        return left is not None and left <= self._margin and left <= self.margin
 
     def due(self) -> bool:
         """Whether :meth:`token` would ask for a new token now. Costs about a microsecond."""
@@ -167,7 +169,7 @@ class TokenSource:
         Raises:
             As :meth:`token`.
         """
-        return Hidden("Bearer " + self.token())
+        return bearer(self.token())
 
     def renew(self, stale: Token | None) -> Token:
         """Return a newer token than ``stale``; of several threads with the same stale token, one asks.

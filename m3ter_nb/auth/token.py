@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Never, Self
 
 from m3ter_nb.auth.cleaning import TOKEN, can_be_bearer, clean
 from m3ter_nb.errors import InvalidArgument, TokenExpired
-from m3ter_nb.hiding import without_frames
+from m3ter_nb.hiding import Hidden, without_frames
 from m3ter_nb.wire.clock import SYSTEM_CLOCK, Clock, Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Token", "fits_a_header", "ready_token", "time_left"]
+__all__ = ["Token", "bearer", "fits_a_header", "ready_token", "time_left"]
 
 
 class Token(str):
@@ -213,6 +213,11 @@ def time_left(seconds: float | None) -> str:
         return f"{seconds:.0f} s left"
     hours, minutes = divmod(int(seconds) // 60, 60)
     return f"{hours} h {minutes:02d} min left" if hours else f"{minutes} min left"
+
+
+def bearer(token: Token) -> Hidden:
+    """Return the Authorization header that a token makes (RFC 6750 section 2.1)."""
+    return Hidden("Bearer " + token)
 
 
 def fits_a_header(text: str) -> bool:

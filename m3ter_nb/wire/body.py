@@ -43,7 +43,9 @@ def read_body(response: BaseHTTPResponse, longest: int) -> bytes:
         urllib3.exceptions.DecodeError: its compression is broken, or one that was not asked for.
         urllib3.exceptions.HTTPError, OSError: it broke off.
     """
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    headers = response.headers
+    # Looked for first: of a name that is not there, these headers raise an error to themselves.
+    encoding = headers["Content-Encoding"].strip().lower() if "Content-Encoding" in headers else ""
     length = getattr(response, "length_remaining", None)
     if not encoding and length is not None and 0 <= length <= min(_ON_TRUST, longest):
         return response.read(decode_content=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -90,7 +90,7 @@ class Connections:
                     target,
                     body=body,
                     headers=headers,
-                    timeout=urllib3.Timeout(connect=min(connect, step), read=step),
+                    timeout=_timeout(min(connect, step), step),
                     redirect=False,
                     retries=_ONCE,
                     assert_same_host=False,
@@ -123,6 +123,12 @@ class Connections:
             made = manager.connection_from_host(host, port, scheme)
             pool = self._pools.setdefault(where, made)  # of two threads, the first one's
         return pool
+
+
+# urllib3 makes a copy of it for each request, two in fact.
+@lru_cache(maxsize=16)
+def _timeout(connect: float, read: float) -> urllib3.Timeout:
+    return urllib3.Timeout(connect=connect, read=read)
 
 
 def _manager_through(proxy: str | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
