@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from m3ter_nb.usage.journal import Journal
     from m3ter_nb.usage.meter import Columns, Meter
     from m3ter_nb.usage.options import Options
-    from m3ter_nb.usage.sources import Source
+    from m3ter_nb.usage.source import Source
     from m3ter_nb.usage.survey import Survey
 
 __all__ = ["Job"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from m3ter_nb.usage.report import UsageReport
-    from m3ter_nb.usage.sources import Source
+    from m3ter_nb.usage.source import Source
 
 __all__ = ["EXPECTED", "Fate", "Submission"]
 

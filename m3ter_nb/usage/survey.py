@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from m3ter_nb.usage.journal import Journal
     from m3ter_nb.usage.meter import Columns, Meter
     from m3ter_nb.usage.piece import Piece
-    from m3ter_nb.usage.sources import Source
+    from m3ter_nb.usage.source import Source
 
 __all__ = ["Survey", "survey"]
 

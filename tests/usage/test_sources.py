@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from m3ter_nb.errors import InvalidArgument, SubmissionIncomplete
-from m3ter_nb.usage import sources
+from m3ter_nb.usage import csv_source
 from m3ter_nb.usage.sources import rows_at, source_of
 from usage_frames import usage
 
@@ -100,7 +100,7 @@ def test_a_file_that_changes_between_check_and_sending_is_not_sent_unchecked(
 def test_what_was_sent_before_a_source_changed_is_told_and_counts_once(
     used: Used, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "PIECE", 1000)
+    monkeypatch.setattr(csv_source, "PIECE", 1000)
     frame = usage(3000)
     frame.to_csv(tmp_path / "usage.csv", index=False)
     changed = frame.assign(requests=frame["requests"].where(frame.index < 2500, 7))
