@@ -15,15 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 from m3ter_nb.api.facts import METHODS, resources
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook.edit import Edits, is_torn, read_edits
-from m3ter_nb.notebook.placeholders import (
-    evaluate,
-    fill_json,
-    fill_path,
-    fill_query,
-    json_value,
-    placeholder_end,
-    split_query,
-)
+from m3ter_nb.notebook.expressions import evaluate, placeholder_end
+from m3ter_nb.notebook.json_body import fill_json
+from m3ter_nb.notebook.placeholders import fill_path, fill_query, json_value, split_query
 from m3ter_nb.wire.encoding import encode_body
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from m3ter_nb.api.exact import decode_exactly
 from m3ter_nb.api.facts import field_at, find, relative
 from m3ter_nb.api.update import ABSENT, read_edit
 from m3ter_nb.errors import InvalidArgument, VersionConflict
+from m3ter_nb.notebook.expressions import evaluate, placeholder_end
 from m3ter_nb.notebook.json_mistakes import find_mistake
-from m3ter_nb.notebook.placeholders import check_filled, evaluate, fill_text, json_value, placeholder_end
+from m3ter_nb.notebook.placeholders import check_filled, fill_text, json_value
 from m3ter_nb.views.changes import unified
 from m3ter_nb.views.records import as_records
 
