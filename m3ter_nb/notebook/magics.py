@@ -22,7 +22,6 @@ from IPython.core.magic import (
 from traitlets import Bool, Float, Int, TraitError, Unicode
 
 from m3ter_nb.notebook.completion import MagicMatcher
-from m3ter_nb.notebook.idle import IdleWatch
 from m3ter_nb.notebook.options import candidates, option, parsed
 from m3ter_nb.notebook.question import asked_about, set_question_apart
 from m3ter_nb.wording import on_a_line
@@ -86,7 +85,6 @@ class M3terMagics(Magics):
     def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
         super().__init__(shell=shell, **kwargs)
         self._shell = shell
-        self._idle = IdleWatch()
         names = {"--name": self._login_names}
         self._matcher = MagicMatcher(
             {
@@ -362,14 +360,14 @@ class M3terMagics(Magics):
         )
 
     def _before_cell(self, _info: object = None) -> None:
-        self._idle.before_cell()
         if "_logins" in vars(self):
             self._logins.before_cell()
         if "_workbench" in vars(self):
             self._workbench.before_cell()
 
     def _after_cell(self, _result: object = None) -> None:
-        self._idle.after_cell()
+        if "_workbench" in vars(self):
+            self._workbench.after_cell()
 
     def _call_words(self, before: str) -> list[str]:
         from m3ter_nb.notebook.words import completions
@@ -398,7 +396,7 @@ class M3terMagics(Magics):
         import_module("urllib3")
         from m3ter_nb.notebook.workbench import Workbench
 
-        return Workbench(self._shell, self, self._logins, self._idle, _say)
+        return Workbench(self._shell, self, self._logins, _say)
 
 
 def load(shell: InteractiveShell) -> None:

@@ -12,6 +12,7 @@ from IPython.display import display, publish_display_data
 
 from m3ter_nb.errors import InvalidArgument
 from m3ter_nb.notebook import front_end
+from m3ter_nb.notebook.idle import IdleWatch
 from m3ter_nb.notebook.log_in import Desk, LoginFlow, LoginHandle
 from m3ter_nb.notebook.login_options import LoginOptions
 from m3ter_nb.notebook.logins import checked_name
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from m3ter_nb.notebook.call import WriteGuard
     from m3ter_nb.notebook.call_line import Call
-    from m3ter_nb.notebook.idle import IdleWatch
     from m3ter_nb.notebook.logins import Login, Logins
 
 __all__ = ["LoginConfig", "Workbench"]
@@ -53,7 +53,6 @@ class Workbench:
         shell: the shell.
         config: what ``%config`` sets.
         logins: of the notebook.
-        idle: measures the time between two cells.
         say: tells the person something.
 
     Attributes:
@@ -66,7 +65,6 @@ class Workbench:
         shell: InteractiveShell,
         config: LoginConfig,
         logins: Logins,
-        idle: IdleWatch,
         say: Callable[[str], None],
     ) -> None:
         self._shell = shell
@@ -74,7 +72,8 @@ class Workbench:
         self._say = say
         self._doubted: set[str] = set()
         self.twin = SandboxControl()
-        desk = Desk(say, _show, cell=lambda: shell.execution_count, idle=lambda: idle.seconds)
+        self._idle = IdleWatch()
+        desk = Desk(say, _show, cell=lambda: shell.execution_count, idle=lambda: self._idle.seconds)
         self.flow = LoginFlow(logins, self.twin, desk)
 
     @cached_property
@@ -154,8 +153,13 @@ class Workbench:
             return carry_out(login, call, self.guard if self._config.confirm_writes else None, self._say)
 
     def before_cell(self) -> None:
-        """Forget what was said in the cell before."""
+        """Take note that a cell starts, and forget what was said in the one before."""
+        self._idle.before_cell()
         self._doubted.clear()
+
+    def after_cell(self) -> None:
+        """Take note that a cell has ended."""
+        self._idle.after_cell()
 
     def _say_once(self, doubt: str) -> None:
         if doubt not in self._doubted:

@@ -35,11 +35,11 @@ HEAVY = (
 
 
 # What loading imports of ours, beside the packages themselves; and what the first login adds.
-LOADED = {f"notebook.{name}" for name in ("completion", "idle", "magics", "options", "question")}
+LOADED = {f"notebook.{name}" for name in ("completion", "magics", "options", "question")}
 FOR_A_LOGIN = {
     "api": "addresses facts login operations pages session",
     "auth": "binder challenge cleaning credentials grant search settings signed_call source token variables",
-    "notebook": "front_end log_in login_options logins status twin workbench",
+    "notebook": "front_end idle log_in login_options logins status twin workbench",
     "views": "card",
     "wire": "answer body bounds causes certificates clock connections digits encoding failures hosts proxies retry "
     "statuses transport",
