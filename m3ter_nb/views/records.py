@@ -151,8 +151,8 @@ class Records(_Shown, list[Any]):
         super().append(Record(item) if type(item) is dict else item)
 
     def extend(self, items: Iterable[Any], /) -> None:
-        """Add entities, as :meth:`append` adds one."""
-        super().extend(_with_views(items))
+        """Add entities, as :meth:`append` adds one; all of them, or none where one cannot be read."""
+        super().extend(list(_with_views(items)))  # the list may be this one
 
     def copy(self) -> Records:
         """Return a shallow copy that is as complete, or as partial, as this list."""
@@ -188,9 +188,8 @@ class Records(_Shown, list[Any]):
 
 
 def _with_views(items: Iterable[Any]) -> Iterator[Any]:
-    """Return the entities of a list as ``Record``, anything else as it is."""
-    items = items if isinstance(items, list) else list(items)
-    if set(map(type, items)) <= {dict}:
+    """Yield entities as ``Record``, anything else as it is: each as it comes, so that a long list is never there twice."""
+    if isinstance(items, list) and set(map(type, items)) <= {dict}:
         return map(Record, items)  # there may be a million
     return (Record(item) if type(item) is dict else item for item in items)
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from IPython.lib.pretty import pretty
 from wcwidth import wcswidth
 
+import m3ter_nb.views.records
 from m3ter_nb.spelling import spell_out
 from m3ter_nb.views.records import Record, Records, as_records
 from m3ter_nb.views.tabulate import HEAD_ROWS, table_of_entity, table_of_rows
@@ -228,6 +229,45 @@ def test_what_is_added_to_a_list_of_records_becomes_one() -> None:
     assert records == products(4)
     assert {type(record) for record in records} == {Record}
     assert (records[3].path, records[3].deleted) == ("", False)
+
+
+def test_a_list_of_records_takes_itself_once_more() -> None:
+    records = Records(products(2))
+
+    records.extend(each for each in records[:1])
+    records.extend(records)
+
+    assert [record["id"] for record in records] == [record["id"] for record in products(2) + products(1)] * 2
+
+
+def test_a_long_list_is_never_there_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many objects are what the garbage collector looks through, too."""
+    made: list[Record] = []
+
+    def make(item: dict[str, Any]) -> Record:
+        made.append(Record(item))
+        return made[-1]
+
+    def entities() -> Iterator[dict[str, Any]]:
+        for number in range(3):
+            assert len(made) == number
+            yield {"id": number}
+
+    monkeypatch.setattr(m3ter_nb.views.records, "Record", make)
+
+    assert Records(entities()) == made
+
+
+def test_a_list_that_cannot_be_read_to_its_end_adds_nothing() -> None:
+    def entities() -> Iterator[dict[str, Any]]:
+        yield {"id": 1}
+        raise EOFError
+
+    records = Records()
+    with pytest.raises(EOFError):
+        records.extend(entities())
+
+    assert records == []
 
 
 def test_a_copied_list_stays_a_list_of_records() -> None:
