@@ -17,8 +17,9 @@ PARALLEL := -n $(WORKERS) --dist worksteal
 NOT_QUICK := $(addprefix --ignore=tests/,browser front_ends lite usage/test_dask.py usage/test_dask_joining.py)
 QUICK := $(PYTEST) -q -p no:xdist --hypothesis-profile=brief \
 	-m "not browser and not notebook and not network and not more and not slow" $(NOT_QUICK)
-# Takes about as long as all the others, new folders among them.
-HALF := $(addprefix tests/,sandbox usage wire)
+# Two of three parts that take about as long each; the third is all other folders, new ones among them.
+QUICK_1 := $(addprefix tests/,usage wire)
+QUICK_2 := $(addprefix tests/,notebook promises views)
 SEEDS ?= 20
 # The page is built in an environment of its own.
 LITE := build/venv-lite
@@ -41,8 +42,8 @@ demo: $(VENV)/.lab  ## run the first notebook without a screen, and print what i
 
 quick: $(VENV)/.test  ## run the linters and every test that needs no browser, notebook or network and is not slow (a minute on two cores)
 	$(BEGIN)$@
-	$(BIN)/python tests/helpers/side_by_side.py '$(MAKE) --no-print-directory check' \
-		'$(QUICK) $(HALF)' '$(QUICK) $(addprefix --ignore=,$(HALF))'
+	$(BIN)/python tests/helpers/side_by_side.py '$(MAKE) --no-print-directory check' '$(QUICK) $(QUICK_1)' '$(QUICK) $(QUICK_2)' \
+		'$(QUICK) $(addprefix --ignore=,$(QUICK_1) $(QUICK_2))'
 	$(END)
 
 test: time-of-test check browser  ## run what CI runs on every change: linters, tests, browsers, notebooks

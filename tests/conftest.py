@@ -27,6 +27,7 @@ import over_ipc  # noqa: F401 - before any kernel starts
 from clocks import TwoClocks
 from sandbox_fixtures import _shared_sandbox, api, sandbox, settable_clock  # noqa: F401 - fixtures
 
+gc.disable()  # until all tests are collected
 # jsonschema, where it finds this, compiles a grammar of internationalized URLs: three seconds of every process, for a
 # format that no schema here names.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # what import takes for "there is none"
@@ -52,6 +53,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 def _as_failure(report: Any) -> Any:

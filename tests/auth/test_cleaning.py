@@ -198,6 +198,7 @@ def test_cleaning_leaves_the_environment_alone(monkeypatch: pytest.MonkeyPatch) 
     assert os.environ["M3TER_ORG_ID"] == ' "an-org" '
 
 
+@pytest.mark.slow
 def test_quotes_without_end_take_no_time() -> None:
     started = time.process_time()
     clean("\u201c" * 20_000 + "x" + "\u201d" * 20_000, SECRET)

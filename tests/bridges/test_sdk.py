@@ -137,6 +137,7 @@ def test_a_forked_child_does_not_share_the_connections_of_an_sdk_client() -> Non
 # One token request
 
 
+@pytest.mark.slow
 def test_a_hundred_calls_make_one_token_request(session: M3terSession, sandbox: Sandbox) -> None:
     with session.sdk() as sdk:
         for _ in range(100):

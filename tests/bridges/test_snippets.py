@@ -297,6 +297,7 @@ def test_the_python_text_holds_the_body_as_it_is(body: dict[str, Any]) -> None:
     assert ast.literal_eval({keyword.arg: keyword.value for keyword in call.keywords}["json"]) == body
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.dictionaries(st.text("ab'\"", max_size=5), json_values, min_size=1, max_size=3),

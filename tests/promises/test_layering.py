@@ -93,10 +93,12 @@ def test_a_script_does_without_ipython_and_widgets(sandbox_environ: object) -> N
     assert imported_by("import m3ter_nb\nm3ter_nb.login().get('products')") == {"urllib3"}
 
 
+@pytest.mark.slow
 def test_a_login_from_the_environment_imports_no_widgets(sandbox_environ: object) -> None:
     assert imported_by(f"{_SHELL}shell.run_line_magic('m3ter_login', '')") == {"IPython", "urllib3"}
 
 
+@pytest.mark.slow
 def test_a_login_from_the_environment_imports_no_more_of_ours_than_it_needs(sandbox_environ: object) -> None:
     """Forms, prompts, doubts, refusals, and where else credentials may be, are imported by the login that needs them."""
     loaded = {name for name in ours_after(f"{_SHELL}shell.run_line_magic('m3ter_login', '')") if "." in name}

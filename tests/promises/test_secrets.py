@@ -524,6 +524,7 @@ def test_a_bad_file_shows_no_secret(
     fails(watch, f"%m3ter_login --env {path}" if named else "%m3ter_login --env")
 
 
+@pytest.mark.slow
 def test_halves_in_two_places_show_no_secret(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:

@@ -401,6 +401,7 @@ def test_the_command_prints_exports_and_ends_cleanly(number: signal.Signals) -> 
     assert (process.returncode, errors) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_command_hands_its_switches_on() -> None:
     process = run("--visible-after", "-1", "--take-future")
     _, errors = process.communicate(timeout=30)
@@ -409,6 +410,7 @@ def test_the_command_hands_its_switches_on() -> None:
     assert errors == "What is accepted shows after 0 to 1,000,000,000 seconds, not -1.0.\n"
 
 
+@pytest.mark.slow
 def test_the_command_says_in_one_line_that_the_port_is_taken(sandbox: Sandbox) -> None:
     port = sandbox.url.rpartition(":")[2]
     process = run("--port", port)
@@ -421,6 +423,7 @@ def test_the_command_says_in_one_line_that_the_port_is_taken(sandbox: Sandbox) -
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["flask", "joserfc", "fastjsonschema"])
 def test_a_missing_extra_names_the_command_that_installs_it(missing: str) -> None:
     script = f"import sys; sys.modules[{missing!r}] = None\nimport m3ter_nb.sandbox"

@@ -192,6 +192,7 @@ def test_without_cryptography_tokens_are_signed_with_hs256(monkeypatch: pytest.M
     assert signature not in str(other)
 
 
+@pytest.mark.slow
 def test_it_starts_where_cryptography_is_not_installed() -> None:
     script = (
         "import sys; sys.modules['cryptography'] = None\n"

@@ -412,6 +412,7 @@ def test_the_log_keeps_no_endless_paths(sandbox: Sandbox) -> None:
     assert [len(record.path) for record in sandbox.log] == [256]
 
 
+@pytest.mark.slow
 def test_tokens_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("m3ter_nb.sandbox.identity._MOST_TOKENS", 2)
     tokens = iter(["t1", "t2", "t3"])

@@ -150,6 +150,7 @@ def test_a_value_that_files_write_in_other_ways_is_no_text(value: Any) -> None:
 LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\r\0")
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(LETTERS, min_size=1).filter(str.strip), min_size=1))
 def test_any_text_has_the_uid_that_it_has_in_a_csv(texts: list[str]) -> None:
     frame = usage(len(texts)).assign(region=pd.Series(texts, dtype=object))

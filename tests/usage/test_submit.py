@@ -110,6 +110,7 @@ def test_faults_of_every_kind_lose_and_double_nothing(used: Used) -> None:
     assert sent.duplicates == 3000
 
 
+@pytest.mark.slow
 def test_where_there_are_no_threads_every_row_is_counted_once_all_the_same(
     used: Used, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +229,7 @@ def test_a_server_that_stays_away_ends_the_run_when_patience_ends(used: Used) ->
     assert used.asked("COUNT") == 1000
 
 
+@pytest.mark.slow
 def test_ten_bad_rows_of_many_come_back_with_their_reasons(used: Used) -> None:
     frame = usage(5000)
     rows = np.arange(7, 5000, 500)
