@@ -59,6 +59,7 @@ class Login:
         typed: whether a person typed the credentials.
 
     Attributes:
+        names: the two variables that it binds.
         bound: the variables that it has bound, and to what.
         announced: whether the end of a token that is not renewed has been announced.
         profile: under which it is remembered, ``""`` where it is not.
@@ -66,17 +67,13 @@ class Login:
 
     def __init__(self, name: str, session: M3terSession, *, typed: bool) -> None:
         self.name = name
+        self.names = (f"{name}_token", f"{name}_session")
         self.session = session
         self.typed = typed
         self.bound: dict[str, object] = {}
         self.announced = False
         self.profile = ""
         self._me: dict[str, Any] | None = None
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """The two variables it binds."""
-        return (f"{self.name}_token", f"{self.name}_session")
 
     def me(self) -> dict[str, Any]:
         """Return who this is (``users/me``), asked for once; empty where it cannot be known now."""
