@@ -8,31 +8,38 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Lock
 
 
-def _run(command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def _run(lock: Lock, command: str) -> int:
+    ended = subprocess.run(
         command,
         shell=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         check=False,
     )
+    with lock:
+        sys.stdout.buffer.write(ended.stdout)  # as it is: a test that failed may have printed any bytes
+        sys.stdout.buffer.flush()
+    return ended.returncode
 
 
 def main(commands: list[str]) -> int:
-    """Return 0 where every command did, else 1; say at the end which did not."""
-    failed = []
+    """Return 0 where every command did, else 1; say at the end which did not.
+
+    Ctrl-C reaches the commands, too: what they say of it is waited for, and shown.
+    """
     with ThreadPoolExecutor(len(commands)) as threads:
-        for done in as_completed([threads.submit(_run, command) for command in commands]):
-            ended = done.result()
-            sys.stdout.write(ended.stdout)
-            sys.stdout.flush()
-            if ended.returncode:
-                failed.append(ended.args)
+        try:
+            codes = list(threads.map(partial(_run, Lock()), commands))
+        except KeyboardInterrupt:
+            threads.shutdown()
+            return 1
+    failed = [command for command, code in zip(commands, codes, strict=True) if code]
     sys.stdout.writelines(f"Failed: {command}\n" for command in failed)
     return 1 if failed else 0
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
 
 from places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
@@ -59,3 +65,38 @@ def test_what_is_packed_as_source_exists() -> None:
     ]
 
     assert [name for name in settings["sdist"]["include"] if not (ROOT / name).exists()] == []
+
+
+def side_by_side(*commands: str) -> subprocess.Popen[bytes]:
+    """Start the commands as ``make quick`` does, in a process group of their own, as a terminal would."""
+    helper = ROOT / "tests" / "helpers" / "side_by_side.py"
+    return subprocess.Popen(
+        [sys.executable, helper, *commands],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def test_of_commands_side_by_side_each_is_shown_and_one_that_fails_is_named() -> None:
+    beginning = side_by_side("echo one", "printf '\\377two'; exit 3", "echo three")
+    said, _ = beginning.communicate(timeout=20)
+
+    assert beginning.returncode == 1
+    assert {b"one", b"three"} < set(said.split())
+    assert b"\xfftwo" in said
+    assert said.endswith(b"Failed: printf '\\377two'; exit 3\n")
+
+
+def test_ctrl_c_shows_what_commands_side_by_side_have_said_so_far(home: Path) -> None:
+    code = "import sys, time; print('so far'); open(sys.argv[1], 'w').close(); time.sleep(20)"
+    places = [home / "one", home / "two"]
+    started = side_by_side(*(f'exec {sys.executable} -c "{code}" {place}' for place in places))
+    while not all(place.exists() for place in places) and started.poll() is None:
+        time.sleep(0.01)
+
+    os.killpg(started.pid, signal.SIGINT)
+    said, _ = started.communicate(timeout=20)
+
+    assert started.returncode == 1
+    assert said.count(b"so far\n") == len(places)
