@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from functools import cache, cached_property
 from pkgutil import get_data
 from types import MappingProxyType
@@ -164,7 +165,8 @@ def resources(method: str | None = None) -> tuple[str, ...]:
 def relative(path: str) -> str:
     """Return a path without host, organization, query and slashes at the end: as the table has it."""
     if "://" in path:
-        path = urlsplit(path).path
+        with suppress(ValueError):  # such as "http://[", which whoever asks for it refuses
+            path = urlsplit(path).path
     path = path.partition("?")[0].partition("#")[0].strip().rstrip("/")
     if below := re.match(_BELOW_ORGANIZATION, path):
         path = path[below.end() :]

@@ -14,7 +14,7 @@ import m3ter_nb
 from m3ter_nb.api import facts
 from m3ter_nb.api.describe import draft_of
 from m3ter_nb.api.doubts import doubts, heard_by, near_path_advice
-from m3ter_nb.errors import M3terWarning, NotFound
+from m3ter_nb.errors import InvalidArgument, M3terWarning, NotFound
 from m3ter_nb.wording import on_a_line
 
 if TYPE_CHECKING:
@@ -313,3 +313,20 @@ def test_a_404_names_what_is_near(session: M3terSession, path: str, advice: str)
 )
 def test_of_two_paths_that_are_near_the_nearer_was_meant(written: str, meant: str) -> None:
     assert near_path_advice("GET", written) == f"The API has no such path. Did you mean {meant}?"
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://[::1/products"])
+def test_what_is_no_url_is_refused_in_words_whatever_is_to_be_sent_there(
+    session: M3terSession, sandbox: Sandbox, url: str
+) -> None:
+    before = len(sandbox.log)
+    for send in (
+        lambda: session.request("GET", url),
+        lambda: session.request("GET", url, params={"pageSize": 1}),
+        lambda: session.request("POST", url, json={}),
+        lambda: session.update(url, {"name": "x"}),
+        lambda: session.pages(url, pageSize=1),
+    ):
+        with pytest.raises(InvalidArgument, match="not a URL that can be asked for"):
+            send()
+    assert len(sandbox.log) == before
