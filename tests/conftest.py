@@ -125,7 +125,8 @@ def shell(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[InteractiveSh
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
-    monkeypatch.setenv("IPYTHONDIR", str(home.parent / "ipython"))  # one for all: nothing is kept there
+    # One for all: what keeps something takes a place of its own.
+    monkeypatch.setenv("IPYTHONDIR", str(home.parent / "ipython"))
     InteractiveShell.clear_instance()
     # Without colours a traceback takes a quarter of the time, and no mark in it is cut by an escape sequence.
     config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})

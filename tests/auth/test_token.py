@@ -33,6 +33,7 @@ from unsigned import jwt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -46,6 +47,13 @@ MASK = "<m3ter token …, 5 h 00 min left; .reveal() shows it>"
 def token(clocks: TwoClocks) -> Token:
     """Return a fresh token of five hours."""
     return Token(PLAIN, 18_000, clock=clocks.clock)
+
+
+@pytest.fixture
+def shell(shell: InteractiveShell, home: Path) -> InteractiveShell:
+    """Return a shell that keeps what it stores in a place of its own: its profile is that of all tests."""
+    shell.db = type(shell.db)(str(home / "db"))
+    return shell
 
 
 def printed(value: object, show: Callable[[Any], None] = print) -> str:
@@ -243,23 +251,15 @@ def test_ipython_shows_a_mask(
     assert captured.out
 
 
-def test_store_leaves_nothing_of_the_token_on_disk(
-    token: Token, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_store_leaves_nothing_of_the_token_on_disk(token: Token, shell: InteractiveShell, home: Path) -> None:
     shell.user_ns["m3ter_token"] = token
     shell.user_ns["harmless"] = "harmless-8471"
 
     shell.run_cell("%load_ext storemagic\n%store harmless\n%store m3ter_token")
 
-    stored = b"".join(path.read_bytes() for path in _files_of(shell))
+    stored = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
     assert b"harmless-8471" in stored
     assert PLAIN.encode() not in stored
-
-
-def _files_of(shell: InteractiveShell) -> list[Any]:
-    from pathlib import Path
-
-    return [path for path in Path(shell.profile_dir.location).rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
