@@ -27,7 +27,6 @@ import over_ipc  # noqa: F401 - before any kernel starts
 from clocks import TwoClocks
 from sandbox_fixtures import _shared_sandbox, api, sandbox, settable_clock  # noqa: F401 - fixtures
 
-gc.disable()  # until all tests are collected
 # jsonschema, where it finds this, compiles a grammar of internationalized URLs: three seconds of every process, for a
 # format that no schema here names.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # what import takes for "there is none"
@@ -48,12 +47,21 @@ _HIDDEN = ("HOME", *_LEAKY, *_PROXIES, *(name.lower() for name in _PROXIES))
 _homes = [0]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[Any]:
+    """Have the collector stand still meanwhile: nearly all that is made then stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
     """Let the collector pass over what stays until the end: it would look through 100 MB again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    gc.enable()
 
 
 def _as_failure(report: Any) -> Any:
