@@ -78,11 +78,13 @@ class Goal:
         kind: ``"ratio"`` (ours divided by theirs), ``"difference"`` (ours minus theirs), or ``"count"`` (ours alone).
         limit: the goal is met up to here.
         at_least: the goal is met from here on instead.
+        limited_by: what keeps the figure from it, told where it is missed.
     """
 
     kind: Literal["ratio", "difference", "count"]
     limit: float
     at_least: bool = False
+    limited_by: str = ""
 
     def compared(self, ours: Samples, theirs: Samples) -> float:
         """Return the figure that the limit is for: the median over the rounds, each compared with its own."""
@@ -229,15 +231,18 @@ def markdown(lines: list[Line]) -> str:
 
 def remarks(lines: list[Line]) -> str:
     """Return what the table does not say aloud: the goals missed, and those that another run may miss or meet."""
-    missed = [f"{line.what}, against {line.against}" for line in lines if line.met is False]
+    missed = [f"\n  - {_with_limit(line)}" for line in lines if line.met is False]
     close = [f"{line.what}, against {line.against}" for line in lines if line.close]
-    return "\n".join(
-        f"- {said}: {'; '.join(found) or 'none'}."
-        for said, found in (
-            ("Goals missed in this run", missed),
-            ("Within a tenth of the limit, where another run may say otherwise", close),
-        )
+    return (
+        f"- Goals missed in this run:{''.join(missed) or ' none.'}\n"
+        f"- Within a tenth of the limit, where another run may say otherwise: {'; '.join(close) or 'none'}."
     )
+
+
+def _with_limit(line: Line) -> str:
+    """Name a line, and what keeps it from its goal, where that is known."""
+    why = line.goal.limited_by if line.goal else ""
+    return f"{line.what}, against {line.against}{': ' if why else ''}{why}."
 
 
 def machine() -> dict[str, str]:
