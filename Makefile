@@ -63,11 +63,11 @@ seeds: $(VENV)/.test  ## run the tests on random data with SEEDS other seeds
 
 time-of-test:
 	$(BEGIN)test
-	@echo "make test takes about 20 minutes on two cores; make quick one."
+	@echo "make test takes about 16 minutes on two cores; make quick one."
 
 time-of-more:
 	$(BEGIN)test-more
-	@echo "make test-more takes about 13 minutes on two cores."
+	@echo "make test-more takes about 17 minutes on two cores."
 
 check: $(VENV)/.test
 	$(BIN)/ruff check
