@@ -232,7 +232,8 @@ def _pairs(path: str, params: Any) -> Iterable[tuple[str, str]]:
         from urllib.parse import parse_qsl
 
         yield from parse_qsl(query.lstrip("?&"), keep_blank_values=True)
-    yield from query_pairs(params or ())
+    if params:
+        yield from query_pairs(params)
 
 
 def _of_parameter(operation: Operation, name: str, value: str) -> str:
