@@ -49,19 +49,16 @@ def _refusal(kind: str, error: Exception) -> str:
 class SandboxStatus(Card):
     """The sandbox of this kernel: a :class:`Card` with the sandbox at hand.
 
+    Args:
+        card: what is shown.
+        sandbox: None where none runs.
+
     Attributes:
         sandbox: the running :class:`m3ter_nb.sandbox.Sandbox`.
     """
 
-    def __init__(
-        self,
-        title: str,
-        lines: tuple[tuple[str, str], ...] = (),
-        notes: tuple[str, ...] = (),
-        badge: str = "",
-        sandbox: Sandbox | None = None,
-    ) -> None:
-        super().__init__(title, lines, notes, badge)
+    def __init__(self, card: Card, sandbox: Sandbox | None = None) -> None:
+        super().__init__(card.title, card.lines, card.notes, card.badge)
         self.sandbox = sandbox
 
     @property
@@ -148,7 +145,7 @@ class SandboxControl:
         records = sandbox.log
         lines = tuple((f"{record.method} {record.status}", record.path) for record in records[-last:])
         shown = f"the last {len(lines)} of {len(records)}" if len(lines) < len(records) else str(len(records))
-        return SandboxStatus(f"Requests to the sandbox: {shown}.", lines, sandbox=sandbox)
+        return SandboxStatus(Card(f"Requests to the sandbox: {shown}.", lines), sandbox)
 
     def fault(
         self,
@@ -267,17 +264,14 @@ class SandboxControl:
         sandbox = self._needed()
         assumed = sandbox.assumptions
         notes = tuple(f"- {text}" for text in assumed)
-        return SandboxStatus(
-            f"Where m3ter's documentation is silent, the sandbox assumes {len(assumed)} things:",
-            notes=notes,
-            sandbox=sandbox,
-        )
+        title = f"Where m3ter's documentation is silent, the sandbox assumes {len(assumed)} things:"
+        return SandboxStatus(Card(title, notes=notes), sandbox)
 
     def status(self, *notes: str) -> SandboxStatus:
         """Say where it is and how to log in, and what else is to be said."""
         sandbox = self.running
         if sandbox is None:
-            return SandboxStatus("No sandbox runs in this kernel; %m3ter_sandbox starts one.")
+            return SandboxStatus(Card("No sandbox runs in this kernel; %m3ter_sandbox starts one."))
         environ = sandbox.environ
         here = f"{', '.join(sorted(environ))} point here until %m3ter_sandbox stop."
         card = make_card(
@@ -293,7 +287,7 @@ class SandboxControl:
             badge=SANDBOX,
             notes=(here, *notes),
         )
-        return SandboxStatus(card.title, card.lines, card.notes, card.badge, sandbox)
+        return SandboxStatus(card, sandbox)
 
     def _point_here(self, sandbox: Sandbox) -> None:
         self._point_back()  # of a sandbox that stopped by itself
