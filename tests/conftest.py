@@ -114,6 +114,18 @@ def clocks() -> TwoClocks:
 
 
 @pytest.fixture
+def waits() -> list[float]:
+    """Return the seconds that were waited, in turn; nobody really waits."""
+    return []
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """Return what the person was told, in turn."""
+    return []
+
+
+@pytest.fixture
 def credentials() -> Credentials:
     """Return the sandbox's public credentials."""
     return Credentials(DEMO_KEY_ID, DEMO_SECRET, "a test")

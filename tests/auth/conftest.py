@@ -19,18 +19,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def waits() -> list[float]:
-    """Return the seconds that were waited, in turn; nobody really waits."""
-    return []
-
-
-@pytest.fixture
-def told() -> list[str]:
-    """Return what the person was told, in turn."""
-    return []
-
-
-@pytest.fixture
 def open_login(
     sandbox: Sandbox, credentials: Credentials, clocks: TwoClocks, waits: list[float], told: list[str]
 ) -> Callable[..., M3terSession]:

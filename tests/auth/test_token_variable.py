@@ -25,12 +25,23 @@ if TYPE_CHECKING:
     from m3ter_nb.auth.credentials import Credentials
 
 
+@pytest.fixture
+def namespace() -> dict[str, object]:
+    """Return a namespace with nothing in it."""
+    return {}
+
+
+@pytest.fixture
+def logins(namespace: dict[str, object], session: M3terSession) -> Logins:
+    """Return the logins of that namespace: one, under the plain name."""
+    made = Logins(namespace)
+    made.add("m3ter", session, typed=False)
+    return made
+
+
 def test_the_variable_is_rebound_before_a_cell(
-    session: M3terSession, sandbox: Sandbox, clocks: TwoClocks
+    logins: Logins, namespace: dict[str, object], session: M3terSession, sandbox: Sandbox, clocks: TwoClocks
 ) -> None:
-    namespace: dict[str, object] = {}
-    logins = Logins(namespace)
-    logins.add("m3ter", session, typed=False)
     old = namespace["m3ter_token"]
     clocks.advance(FIVE_HOURS - 300)
 
@@ -42,11 +53,8 @@ def test_the_variable_is_rebound_before_a_cell(
 
 
 def test_there_is_nothing_to_do_before_most_cells(
-    session: M3terSession, sandbox: Sandbox, clocks: TwoClocks
+    logins: Logins, namespace: dict[str, object], sandbox: Sandbox, clocks: TwoClocks
 ) -> None:
-    namespace: dict[str, object] = {}
-    logins = Logins(namespace)
-    logins.add("m3ter", session, typed=False)
     before = dict(namespace)
     clocks.advance(FIVE_HOURS - 301)
 
@@ -56,10 +64,9 @@ def test_there_is_nothing_to_do_before_most_cells(
     assert token_requests(sandbox) == 1
 
 
-def test_a_name_that_the_user_rebound_keeps_his_value(session: M3terSession, clocks: TwoClocks) -> None:
-    namespace: dict[str, object] = {}
-    logins = Logins(namespace)
-    logins.add("m3ter", session, typed=False)
+def test_a_name_that_the_user_rebound_keeps_his_value(
+    logins: Logins, namespace: dict[str, object], clocks: TwoClocks
+) -> None:
     namespace["m3ter_token"] = "mine"
 
     for _ in range(2):
@@ -70,10 +77,9 @@ def test_a_name_that_the_user_rebound_keeps_his_value(session: M3terSession, clo
     assert namespace == {"m3ter_token": "mine"}
 
 
-def test_a_name_that_the_user_deleted_stays_deleted(session: M3terSession, clocks: TwoClocks) -> None:
-    namespace: dict[str, object] = {}
-    logins = Logins(namespace)
-    logins.add("m3ter", session, typed=False)
+def test_a_name_that_the_user_deleted_stays_deleted(
+    logins: Logins, namespace: dict[str, object], clocks: TwoClocks
+) -> None:
     del namespace["m3ter_token"]
     clocks.advance(FIVE_HOURS - 300)
 
@@ -100,10 +106,9 @@ def test_a_new_login_each_renewal_and_the_end_are_told_to_listeners_once(
     assert told == [("m3ter", True), ("m3ter", True), ("m3ter", False)]
 
 
-def test_a_session_that_the_user_closed_leaves_the_token_variable_alone(session: M3terSession) -> None:
-    namespace: dict[str, object] = {}
-    logins = Logins(namespace)
-    logins.add("m3ter", session, typed=False)
+def test_a_session_that_the_user_closed_leaves_the_token_variable_alone(
+    logins: Logins, namespace: dict[str, object], session: M3terSession
+) -> None:
     token = namespace["m3ter_token"]
     session.close()
 

@@ -70,18 +70,6 @@ MEASUREMENT = {"meter": "calls", "account": "acme", "ts": "2023-01-02T03:04:05.0
 
 
 @pytest.fixture
-def waits() -> list[float]:
-    """Return the seconds that were waited, in turn; nobody really waits."""
-    return []
-
-
-@pytest.fixture
-def told() -> list[str]:
-    """Return what the person was told, in turn."""
-    return []
-
-
-@pytest.fixture
 def patient(clocks: TwoClocks, waits: list[float], told: list[str]) -> Callable[..., M3terSession]:
     """Return ``login`` with injected waits."""
 
