@@ -18,6 +18,7 @@ import httpcore
 import httpx
 import pytest
 
+from calls_made import token_requests
 from children import forks, in_a_child
 from m3ter_nb.api.login import login
 from m3ter_nb.api.session import M3terSession
@@ -79,11 +80,6 @@ def finished(call: Callable[[], Any]) -> Any:
         return await call()
 
     return asyncio.run(awaited())
-
-
-def token_requests(sandbox: Sandbox) -> int:
-    """Return how many tokens were asked for."""
-    return sum(record.path == "/oauth/token" for record in sandbox.log)
 
 
 def in_turn(*turns: Any) -> OddServer:

@@ -73,15 +73,15 @@ def log_in(**options: Any) -> M3terSession:
 
 
 ENTRIES: dict[str, Callable[[], object]] = {
-    "a wrong keyword": lambda: m3ter_nb.Credentials("key", api_secret=SECRET),  # type: ignore[call-arg]
-    "too many arguments": lambda: m3ter_nb.Credentials("key", SECRET, "x", (), SECRET),  # type: ignore[call-arg]
-    "a key that is None": lambda: m3ter_nb.Credentials(None, SECRET),  # type: ignore[arg-type]
-    "a secret in a list": lambda: m3ter_nb.Credentials("key", [SECRET]),  # type: ignore[arg-type]
-    "bytes": lambda: m3ter_nb.Credentials("key", SECRET.encode()),  # type: ignore[arg-type]
-    "pasted None": lambda: m3ter_nb.Credentials.pasted(None, SECRET, source="x"),  # type: ignore[arg-type]
-    "a pair": lambda: m3ter_nb.login(("key", SECRET)),  # type: ignore[arg-type]
-    "a dict": lambda: m3ter_nb.login({"key": SECRET}),  # type: ignore[arg-type]
-    "a text": lambda: m3ter_nb.login(SECRET),  # type: ignore[arg-type]
+    "a wrong keyword": lambda: m3ter_nb.Credentials("key", api_secret=SECRET),  # type: ignore[call-arg]  # the mistake that is meant
+    "too many arguments": lambda: m3ter_nb.Credentials("key", SECRET, "x", (), SECRET),  # type: ignore[call-arg]  # the mistake that is meant
+    "a key that is None": lambda: m3ter_nb.Credentials(None, SECRET),  # type: ignore[arg-type]  # the mistake that is meant
+    "a secret in a list": lambda: m3ter_nb.Credentials("key", [SECRET]),  # type: ignore[arg-type]  # the mistake that is meant
+    "bytes": lambda: m3ter_nb.Credentials("key", SECRET.encode()),  # type: ignore[arg-type]  # the mistake that is meant
+    "pasted None": lambda: m3ter_nb.Credentials.pasted(None, SECRET, source="x"),  # type: ignore[arg-type]  # the mistake that is meant
+    "a pair": lambda: m3ter_nb.login(("key", SECRET)),  # type: ignore[arg-type]  # the mistake that is meant
+    "a dict": lambda: m3ter_nb.login({"key": SECRET}),  # type: ignore[arg-type]  # the mistake that is meant
+    "a text": lambda: m3ter_nb.login(SECRET),  # type: ignore[arg-type]  # the mistake that is meant
     "a host": lambda: log_in(base_url=SECRET),
     "a host in a list": lambda: log_in(base_url=[SECRET]),
     "an organization": lambda: log_in(org_id=SECRET + " "),
@@ -144,12 +144,12 @@ def a_session(url: str = "http://127.0.0.1:1", notify: Callable[[str], None] | N
 CALLS: dict[str, Callable[[M3terSession], object]] = {
     "get": lambda session: session.get("products"),
     "get an odd path": lambda session: session.get(f"../{TOKEN}"),
-    "get a path that is none": lambda session: session.get([TOKEN]),  # type: ignore[arg-type]
+    "get a path that is none": lambda session: session.get([TOKEN]),  # type: ignore[arg-type]  # the mistake that is meant
     "get another host": lambda session: session.get("https://example.com/", params={"x": object()}),
     "a query of the secret": lambda session: session.get("products", {SECRET: object()}),
     "a body of the secret": lambda session: session.post("products", {"name": SECRET, "code": object()}),
     "an unknown method": lambda session: session.request(SECRET, "products"),
-    "an unknown argument": lambda session: session.post("products", body=SECRET),  # type: ignore[call-arg]
+    "an unknown argument": lambda session: session.post("products", body=SECRET),  # type: ignore[call-arg]  # the mistake that is meant
     "pages": lambda session: list(session.pages("products")),
     "put": lambda session: session.put("products/1", {"name": "P", "code": "p"}),
     "delete": lambda session: session.delete("products/1"),
